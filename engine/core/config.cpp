@@ -16,8 +16,8 @@ using json = nlohmann::ordered_json;
 
 // One value of the tree. Objects keep their members here, in order; everything else is a json value without objects' positions.
 struct Config::Node {
-  std::string path;                // dotted name from the root
-  std::string place;               // "file:line" or "--set a.b"
+  std::string path;   // dotted name from the root
+  std::string place;  // "file:line" or "--set a.b"
   bool object = false;
   bool known = false;              // asked for by field(), at() or ignore()
   json value;                      // when not an object
@@ -40,7 +40,8 @@ struct Config::Node {
   void fill(const json& from) {  // an object given to set(): every part of it stands at the same place
     object = from.is_object();
     members.clear();
-    if (!object) value = from;
+    if (!object)
+      value = from;
     else
       for (auto& [key, inner] : from.items()) add(key, place)->fill(inner);
   }
@@ -106,7 +107,7 @@ struct Kind<bool> {
   static json give(bool v) { return v; }
 };
 template <class T>
-  requires std::is_integral_v<T>
+requires std::is_integral_v<T>
 struct Kind<T> {
   static std::string name() { return std::is_unsigned_v<T> ? "whole number ≥ 0" : sizeof(T) == 4 ? "32-bit whole number" : "whole number"; }
   static bool take(const json& j, T& v) {
@@ -118,7 +119,7 @@ struct Kind<T> {
   static json give(T v) { return v; }
 };
 template <class T>
-  requires std::is_floating_point_v<T>
+requires std::is_floating_point_v<T>
 struct Kind<T> {
   static std::string name() { return "number"; }
   static bool take(const json& j, T& v) { return j.is_number() && (v = j.get<T>(), true); }
@@ -195,8 +196,10 @@ struct Config::Reader : nlohmann::json_sax<json> {
 
   bool put(json v) {
     if (!arrays.empty()) {
-      if (arrays.back().is_array()) arrays.back().push_back(std::move(v));
-      else arrays.back()[inner_key] = std::move(v);
+      if (arrays.back().is_array())
+        arrays.back().push_back(std::move(v));
+      else
+        arrays.back()[inner_key] = std::move(v);
       return true;
     }
     require(pending != nullptr, "{}: expected an object {{...}} as the whole configuration, found {}", place(), v.dump());
@@ -342,7 +345,8 @@ void Config::read(std::string_view name, T& value, std::string_view help) {
     json found = node->to_json();
     if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, std::optional<std::string>>)
       if (node->raw && !found.is_string() && !found.is_null()) found = *node->raw;
-    require(Kind<T>::take(found, value), "{}: \"{}\" is {}, expected {} ({})", node->place, node->path, node->shown(), Kind<T>::name(), help);
+    require(Kind<T>::take(found, value), "{}: \"{}\" is {}, expected {} ({})", node->place, node->path, node->shown(), Kind<T>::name(),
+            help);
   }
   node->fill(Kind<T>::give(value));
   node->type = Kind<T>::name();
@@ -382,7 +386,8 @@ template void Config::read(std::string_view, std::map<std::string, std::string>&
 std::vector<Config::Field> Config::listed() const {
   std::vector<Field> all;
   auto walk = [&](auto& self, const Node& node) -> void {
-    if (!node.type.empty()) all.push_back({node.path, node.type, node.to_json().dump(), node.help});
+    if (!node.type.empty())
+      all.push_back({node.path, node.type, node.to_json().dump(), node.help});
     else
       for (auto& [key, inner] : node.members) self(self, *inner);
   };

@@ -53,7 +53,7 @@ class Config {
   /// those; or a struct with a member `void fields(Config&)`. Whole numbers are accepted for float and double, nothing else is converted.
   template <class T>
   void field(std::string_view name, T& value, std::string_view help) {
-    if constexpr (requires(Config& c) { value.fields(c); }) {
+    if constexpr (requires(Config & c) { value.fields(c); }) {
       Config inner = at(name);
       inner.describe(help);
       value.fields(inner);

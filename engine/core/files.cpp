@@ -19,8 +19,8 @@ namespace {
 
 [[noreturn]] void refuse(const fs::path& path, const char* action) {
   const int code = errno;
-  const char* fix = code == ENOSPC || code == EDQUOT ? "; the disk is full: free some space or choose another folder"
-                    : code == EROFS                  ? "; the disk is mounted read-only: choose another folder"
+  const char* fix = code == ENOSPC || code == EDQUOT  ? "; the disk is full: free some space or choose another folder"
+                    : code == EROFS                   ? "; the disk is mounted read-only: choose another folder"
                     : code == EACCES || code == EPERM ? "; check the permissions of the file and its folder"
                     : code == ENOENT                  ? "; check the path"
                                                       : "";
@@ -49,9 +49,7 @@ void write_all(int fd, std::string_view bytes, const fs::path& path) {
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 // Unique per process, so two programs writing the same path never share a temporary file.
-fs::path temporary_name(const fs::path& path) {
-  return folder_of(path) / fmt::format(".{}.{}.tmp", path.filename().string(), ::getpid());
-}
+fs::path temporary_name(const fs::path& path) { return folder_of(path) / fmt::format(".{}.{}.tmp", path.filename().string(), ::getpid()); }
 
 }  // namespace
 

@@ -85,7 +85,8 @@ TEST_CASE("config: fields with defaults and help; a float is written as short as
 }
 
 TEST_CASE("config: errors name file, line, key, what was found and what was expected") {
-  CHECK(complaint("{\n\"model\": {\n\n\"widht\": 3}}") == "f.json:4: unknown key \"model.widht\"; the nearest known key is \"model.width\"");
+  CHECK(complaint("{\n\"model\": {\n\n\"widht\": 3}}") ==
+        "f.json:4: unknown key \"model.widht\"; the nearest known key is \"model.width\"");
   CHECK(complaint("{\n\"dropout\": 3}") == "f.json:2: unknown key \"dropout\"; the nearest known key is \"model.dropout\"");
   CHECK(complaint("{\n\n\"name\": 3}") == "f.json:3: \"name\" is 3, expected text (name of the run)");
   CHECK(complaint("{\"model\": {\"width\":\n 2.5}}") == "f.json:1: \"model.width\" is 2.5, expected whole number (model width)");
