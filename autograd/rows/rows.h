@@ -1,0 +1,13 @@
+// One function per op family, each beside the family's wrappers; op_table.cpp collects them through register_all_rows.
+#pragma once
+#include "autograd/op_table.h"
+
+namespace alinea {
+
+void register_matmul_rows(OpTable& table);
+
+inline void register_all_rows(OpTable& table) {
+  register_matmul_rows(table);
+}
+
+}  // namespace alinea

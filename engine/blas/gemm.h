@@ -1,0 +1,31 @@
+// Matrix product behind one signature, row-major: C = alpha · op(A) · op(B) + beta · C,  op(A) [m, k], op(B) [k, n], C [m, n].
+// Backends: OpenBLAS (loaded when first needed), cuBLAS, and plain loops, the check of the other two.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "engine/core/tensor.h"
+
+namespace alinea {
+
+/// One product, or `batch` of them whose matrices lie a fixed number of elements apart.
+struct Gemm {
+  bool transpose_a = false, transpose_b = false;
+  int64_t m = 0, n = 0, k = 0;
+  int64_t lda = 0, ldb = 0, ldc = 0;                        // elements between the starts of two stored rows
+  double alpha = 1, beta = 0;
+  int64_t batch = 1, step_a = 0, step_b = 0, step_c = 0;    // elements between two matrices of the batch
+};
+
+/// Pointers are on the context's device. m, n, k and the row steps must fit a 32-bit integer (BLAS's own limit).
+template <class T>
+void gemm(Context& context, const Gemm& g, const T* a, const T* b, T* c);
+
+/// The same by plain loops, sums in double.
+template <class T>
+void gemm_plain(const Gemm& g, const T* a, const T* b, T* c);
+
+/// What runs on this machine: library, kernel (core type), how it was chosen.
+std::string blas_description();
+
+}  // namespace alinea

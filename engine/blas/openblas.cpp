@@ -1,0 +1,76 @@
+#include "engine/blas/openblas.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "engine/blas/gemm.h"
+#include "engine/core/error.h"
+
+namespace alinea {
+
+namespace {
+
+using Sgemm = void (*)(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*, int);
+using Dgemm = void (*)(int, int, int, int, int, int, double, const double*, int, const double*, int, double, double*, int);
+
+// OpenBLAS 0.3.21 falls back to AVX2 kernels on processors that it does not know; it reads OPENBLAS_CORETYPE while it is loaded.
+std::string choose_core_type() {
+  if (const char* chosen = std::getenv("OPENBLAS_CORETYPE")) return std::string("OPENBLAS_CORETYPE=") + chosen + " from the environment";
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+    setenv("OPENBLAS_CORETYPE", "SKYLAKEX", 1);
+    return "SKYLAKEX chosen, the processor has AVX-512";
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    setenv("OPENBLAS_CORETYPE", "HASWELL", 1);
+    return "HASWELL chosen, the processor has AVX2 and FMA";
+  }
+#endif
+  return "the library's own choice";
+}
+
+void* load() {
+  for (const char* name : {"/usr/lib/x86_64-linux-gnu/openblas-openmp/libopenblas.so.0", "libopenblas.so.0", "libopenblas.so"})
+    if (void* handle = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return handle;
+  fail(Exit::device, "OpenBLAS could not be loaded ({}); install it with: apt-get install libopenblas0-openmp", dlerror());
+}
+
+}  // namespace
+
+OpenBlas::OpenBlas() {
+  const std::string choice = choose_core_type();
+  void* handle = load();
+  sgemm_ = dlsym(handle, "cblas_sgemm");
+  dgemm_ = dlsym(handle, "cblas_dgemm");
+  if (!sgemm_ || !dgemm_) fail(Exit::device, "OpenBLAS: the library has no cblas_sgemm; install libopenblas0-openmp");
+  if (auto set = reinterpret_cast<void (*)(int)>(dlsym(handle, "openblas_set_num_threads"))) set(1);   // the split is ours, see gemm.cpp
+  auto text = [&](const char* symbol) {
+    const auto get = reinterpret_cast<char* (*)()>(dlsym(handle, symbol));
+    return std::string(get ? get() : "?");
+  };
+  description_ = text("openblas_get_config") + ", kernel " + text("openblas_get_corename") + " (" + choice + ")";
+}
+
+void OpenBlas::gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b, int64_t ldb,
+                    float beta, float* c, int64_t ldc) const {
+  reinterpret_cast<Sgemm>(sgemm_)(101, ta ? 112 : 111, tb ? 112 : 111, int(m), int(n), int(k), alpha, a, int(std::max<int64_t>(lda, 1)), b,
+                                  int(std::max<int64_t>(ldb, 1)), beta, c, int(std::max<int64_t>(ldc, 1)));
+}
+
+void OpenBlas::gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double* a, int64_t lda, const double* b, int64_t ldb,
+                    double beta, double* c, int64_t ldc) const {
+  reinterpret_cast<Dgemm>(dgemm_)(101, ta ? 112 : 111, tb ? 112 : 111, int(m), int(n), int(k), alpha, a, int(std::max<int64_t>(lda, 1)), b,
+                                  int(std::max<int64_t>(ldb, 1)), beta, c, int(std::max<int64_t>(ldc, 1)));
+}
+
+const OpenBlas& openblas() {
+  static const OpenBlas library;
+  return library;
+}
+
+std::string blas_description() { return openblas().description(); }
+
+}  // namespace alinea

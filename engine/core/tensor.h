@@ -1,0 +1,93 @@
+// Tensor: a value made of shape, strides, dtype and shared storage. Reading never copies; every copy has a name.
+#pragma once
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "engine/core/context.h"
+
+namespace alinea {
+
+struct Storage {
+  Storage(Context& context, int64_t bytes) : context(context), bytes(bytes), data(context.allocate(bytes)) {}
+  ~Storage() { context.release(data, bytes); }
+  Storage(const Storage&) = delete;
+  Context& context;
+  int64_t bytes;
+  void* data;
+};
+
+class Tensor {
+ public:
+  Tensor() = default;                                       // "none": an optional input or gradient that is not there
+  Tensor(std::shared_ptr<Storage> storage, const Shape& shape, DType dtype);
+  explicit operator bool() const { return storage_ != nullptr; }
+
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  Context& context() const { return storage_->context; }
+  int rank() const { return shape_.rank; }
+  int64_t size(int axis) const { return shape_[axis]; }
+  int64_t stride(int axis) const { return strides_.dim[shape_.index(axis)]; }   // in elements
+  int64_t count() const { return shape_.count(); }
+  int64_t bytes() const { return count() * bytes_of(dtype_); }
+  bool contiguous() const;
+  bool sole_owner() const { return storage_.use_count() == 1; }                 // backward may write into it
+  bool shares_storage(const Tensor& o) const { return storage_ && storage_ == o.storage_; }
+
+  /// First element of a contiguous tensor; dtype and layout are checked.
+  template <class T>
+  T* data() const {
+    require(contiguous(), "tensor {}: the elements are not contiguous here; call compact() first", shape_);
+    return strided<T>();
+  }
+  /// First element, to be used with stride(); dtype is checked.
+  template <class T>
+  T* strided() const {
+    require(storage_ != nullptr, "tensor: there is none here (an input or gradient is missing)");
+    require(dtype_ == dtype_of<std::remove_const_t<T>>, "tensor {}: holds {}, was asked for {}", shape_, dtype_, dtype_of<std::remove_const_t<T>>);
+    return static_cast<T*>(storage_->data) + offset_;
+  }
+
+  /// The same elements under another shape (contiguous tensors only; one size may be -1).
+  Tensor reshape(Shape shape) const;
+  /// Axis i of the result is axis order[i] of this one.
+  Tensor permute(std::span<const int> order) const;
+  Tensor permute(std::initializer_list<int> order) const { return permute(std::span<const int>(order.begin(), order.size())); }
+  /// Elements begin … end-1 of an axis.
+  Tensor slice(int axis, int64_t begin, int64_t end) const;
+
+  // The only copies.
+  Tensor compact() const;                                   // itself when already contiguous
+  Tensor clone() const;                                     // always new storage, contiguous
+  Tensor to(Context&) const;                                // itself when already there
+  Tensor to(DType) const;                                   // itself when already so
+  void copy_from(const Tensor& source) const;               // into this tensor's elements; same shape and dtype
+  void zero() const;
+  /// All elements in row-major order on the host, converted to T.
+  template <class T>
+  std::vector<T> values() const;
+  /// The only element of a tensor with count() == 1.
+  double item() const;
+
+ private:
+  std::shared_ptr<Storage> storage_;
+  Shape shape_, strides_;
+  int64_t offset_ = 0;                                      // in elements
+  DType dtype_ = DType::f32;
+};
+
+template <class T>
+Tensor Context::from(const T* values, const Shape& shape) {
+  Tensor t = empty(shape, dtype_of<T>);
+  copy_from_host(t.template data<T>(), values, t.bytes());
+  return t;
+}
+
+/// Refuses tensors that are not on the CPU, for ops that have no CUDA kernel.
+inline void cpu_only(const Tensor& x, std::string_view op) {
+  if (x && x.context().device() != Device::cpu)
+    fail(Exit::device, "{}: has no CUDA kernel in this version, the tensor is on {}; use --device cpu", op, x.context().name());
+}
+
+}  // namespace alinea

@@ -1,0 +1,172 @@
+// The one SIMD header: 64-byte vectors over GCC/Clang vector extensions (16 floats or 8 doubles, split by the compiler on smaller
+// machines) with the few functions that the kernels need. g++ does not vectorise std::exp without -ffast-math, which is never used here:
+// masks and NaN checks need IEEE. Float functions are accurate to about 2 units in the last place; double ones call libm per lane, since
+// double serves the checks, not speed.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+// Marks a kernel that is compiled for several processors and chosen when the program starts. Everything it calls must be inlined
+// (vectors cross no function boundary), so put it on the outermost row loop, inside the parallel region.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ALINEA_KERNEL __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512"), noinline))
+#else
+#define ALINEA_KERNEL __attribute__((noinline))
+#endif
+#define ALINEA_INLINE [[gnu::always_inline]] inline
+
+namespace alinea {
+
+namespace vec_detail {
+template <class T>
+struct Type;
+template <>
+struct Type<float> {
+  typedef float vec __attribute__((vector_size(64)));
+  typedef int32_t mask __attribute__((vector_size(64)));
+};
+template <>
+struct Type<double> {
+  typedef double vec __attribute__((vector_size(64)));
+  typedef int64_t mask __attribute__((vector_size(64)));
+};
+}  // namespace vec_detail
+
+template <class T>
+using Vec = typename vec_detail::Type<T>::vec;
+template <class T>
+using VecMask = typename vec_detail::Type<T>::mask;   // lanes of a comparison: all bits set or none; also integers of the same width
+template <class T>
+constexpr int64_t lanes = 64 / int64_t(sizeof(T));
+template <class V>
+concept Vector = std::is_same_v<V, Vec<float>> || std::is_same_v<V, Vec<double>>;
+template <Vector V>
+using Lane = std::conditional_t<std::is_same_v<V, Vec<float>>, float, double>;
+
+template <class T>
+ALINEA_INLINE Vec<T> splat(T x) { return Vec<T>{} + x; }
+template <class T>
+ALINEA_INLINE Vec<T> load(const T* p) {
+  Vec<T> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <Vector V>
+ALINEA_INLINE void store(Lane<V>* p, V v) { std::memcpy(p, &v, sizeof v); }
+/// The first n elements (n < lanes), the other lanes `fill`.
+template <class T>
+ALINEA_INLINE Vec<T> load_part(const T* p, int64_t n, T fill = 0) {
+  Vec<T> v = splat(fill);
+  for (int64_t i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+template <Vector V>
+ALINEA_INLINE void store_part(Lane<V>* p, V v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+}
+template <Vector V>
+ALINEA_INLINE V max(V a, V b) { return a > b ? a : b; }
+template <Vector V>
+ALINEA_INLINE V min(V a, V b) { return a < b ? a : b; }
+template <Vector V>
+ALINEA_INLINE V abs(V a) { return a < 0 ? -a : a; }
+
+/// Sum and maximum of the lanes, as a fixed tree.
+template <Vector V>
+ALINEA_INLINE Lane<V> sum(V v) {
+  using T = Lane<V>;
+  T s[lanes<T>];
+  std::memcpy(s, &v, sizeof v);
+  for (int64_t w = lanes<T> / 2; w > 0; w /= 2)
+    for (int64_t i = 0; i < w; ++i) s[i] += s[i + w];
+  return s[0];
+}
+template <Vector V>
+ALINEA_INLINE Lane<V> max_of(V v) {
+  using T = Lane<V>;
+  T s[lanes<T>];
+  std::memcpy(s, &v, sizeof v);
+  for (int64_t w = lanes<T> / 2; w > 0; w /= 2)
+    for (int64_t i = 0; i < w; ++i) s[i] = s[i] > s[i + w] ? s[i] : s[i + w];
+  return s[0];
+}
+
+/// e^x. Float: x = n ln 2 + r, |r| ≤ ln 2 / 2, e^r by a polynomial of degree 6; results below 1.2e-38 are 0, NaN stays NaN.
+ALINEA_INLINE Vec<float> exp(Vec<float> x) {
+  const Vec<float> clamped = min(max(x, splat(-87.33654f)), splat(88.72283f));
+  const Vec<float> magic = splat(0x1.8p23f);                 // adding it rounds to an integer in the low bits
+  const Vec<float> shifted = clamped * 1.44269504f + magic, n = shifted - magic;
+  Vec<float> r = clamped - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  Vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  VecMask<float> bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  // 2^n in two halves, so that n = 128 does not overflow before the product does.
+  const VecMask<float> e = bits - 0x4B400000, half = e >> 1;
+  const VecMask<float> a = (half + 127) << 23, b = (e - half + 127) << 23;
+  Vec<float> fa, fb;
+  std::memcpy(&fa, &a, sizeof a);
+  std::memcpy(&fb, &b, sizeof b);
+  Vec<float> y = p * fa * fb;
+  y = x < -87.33654f ? splat(0.0f) : y;
+  y = x > 88.72283f ? splat(__builtin_inff()) : y;
+  return x != x ? x : y;
+}
+
+/// erf x. Float: x P(x²)/Q(x²) on |x| ≤ 4, where erf is 1 to float accuracy beyond.
+ALINEA_INLINE Vec<float> erf(Vec<float> x) {
+  const Vec<float> t = min(max(x, splat(-4.0f)), splat(4.0f)), s = t * t;
+  Vec<float> p = s * -2.72614225801306e-10f + 2.77068142495902e-08f;
+  p = p * s + -2.10102402082508e-06f;
+  p = p * s + -5.69250639462346e-05f;
+  p = p * s + -7.34990630326855e-04f;
+  p = p * s + -2.95459980854025e-03f;
+  p = p * s + -1.60960333262415e-02f;
+  Vec<float> q = s * -1.45660718464996e-05f + -2.13374055278905e-04f;
+  q = q * s + -1.68282697438203e-03f;
+  q = q * s + -7.37332916720468e-03f;
+  q = q * s + -1.42647390514189e-02f;
+  const Vec<float> y = t * p / q;
+  return x != x ? x : y;
+}
+
+/// tanh x. Float: odd polynomial below 0.3, 1 - 2/(e^{2x} + 1) above.
+ALINEA_INLINE Vec<float> tanh(Vec<float> x) {
+  const Vec<float> s = x * x;
+  Vec<float> small = s * (62.0f / 2835) + (-17.0f / 315);
+  small = small * s + (2.0f / 15);
+  small = small * s + (-1.0f / 3);
+  small = x + x * s * small;
+  const Vec<float> large = 1.0f - 2.0f / (exp(x + x) + 1.0f);
+  return abs(x) < 0.3f ? small : large;
+}
+
+template <double (*F)(double)>
+ALINEA_INLINE Vec<double> each_lane(Vec<double> x) {
+  Vec<double> y{};
+  for (int i = 0; i < lanes<double>; ++i) y[i] = F(x[i]);
+  return y;
+}
+ALINEA_INLINE Vec<double> exp(Vec<double> x) { return each_lane<std::exp>(x); }
+ALINEA_INLINE Vec<double> erf(Vec<double> x) { return each_lane<std::erf>(x); }
+ALINEA_INLINE Vec<double> tanh(Vec<double> x) { return each_lane<std::tanh>(x); }
+
+/// σ(x) = 1 / (1 + e^{-x}).
+template <Vector V>
+ALINEA_INLINE V sigmoid(V x) { return Lane<V>(1) / (Lane<V>(1) + exp(-x)); }
+
+/// Natural logarithm, per lane (only losses need it, never an inner loop).
+ALINEA_INLINE Vec<double> log(Vec<double> x) { return each_lane<std::log>(x); }
+ALINEA_INLINE Vec<float> log(Vec<float> x) {
+  for (int i = 0; i < lanes<float>; ++i) x[i] = std::log(x[i]);
+  return x;
+}
+
+}  // namespace alinea
