@@ -74,10 +74,14 @@ Curve thin(const Curve& curve, int64_t most) {
     const int64_t begin = 1 + s * (n - 2) / stretches, end = 1 + (s + 1) * (n - 2) / stretches;
     int64_t low = -1, high = -1, gap = -1;
     for (int64_t i = begin; i < end; ++i) {
-      if (!std::isfinite(curve.y[i])) gap = i;
-      else if (low < 0) low = high = i;
-      else if (curve.y[i] < curve.y[low]) low = i;
-      else if (curve.y[i] > curve.y[high]) high = i;
+      if (!std::isfinite(curve.y[i]))
+        gap = i;
+      else if (low < 0)
+        low = high = i;
+      else if (curve.y[i] < curve.y[low])
+        low = i;
+      else if (curve.y[i] > curve.y[high])
+        high = i;
     }
     int64_t kept[] = {low, high, gap};
     std::sort(std::begin(kept), std::end(kept));

@@ -26,7 +26,8 @@ Quantised quantise(std::span<const float> values, double low, double high);
 /// The value below which `share` of the values lie (0: the smallest, 1: the largest).
 double quantile(std::span<const float> values, double share);
 
-/// At most about `most` points: the lowest and the highest of every stretch of equal length, first and last kept. Gaps (not finite) survive as one point.
+/// At most about `most` points: the lowest and the highest of every stretch of equal length, first and last kept. Gaps (not finite) survive
+/// as one point.
 Curve thin(const Curve& curve, int64_t most);
 
 }  // namespace alinea

@@ -31,7 +31,7 @@ const milliseconds = (ms) => (isNumber(ms) ? Math.round(ms).toLocaleString("en")
 function niceTicks(low, high, count) {
   if (!(high > low)) return [low];
   const rough = (high - low) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((m) => m * power >= rough * 0.999) * power;
+  const step = [1, 2, 5, 10].find((m) => m * power >= rough * 0.72) * power;
   const ticks = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; ++k) ticks.push(Number((k * step).toPrecision(12)));
   return ticks;

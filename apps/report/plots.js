@@ -103,8 +103,11 @@ const QUALITY = { exact_match: "Exact match (%)", bleu: "BLEU" };
 const LATENCY = { al: "Average lagging (ms)", laal: "Length-adaptive average lagging (ms)" };
 
 function systemsOf(points) {
-  const names = [...new Set(points.map((p) => p.system))];
-  return names.map((name, i) => ({ name, colour: /offline/i.test(name) ? "var(--soft)" : `var(${COLOURS[i % COLOURS.length]})`, level: /offline/i.test(name), points: points.filter((p) => p.system === name) }));
+  let used = 0;
+  return [...new Set(points.map((p) => p.system))].map((name) => {
+    const level = /offline/i.test(name);
+    return { name, level, colour: level ? "var(--soft)" : `var(${COLOURS[used++ % COLOURS.length]})`, points: points.filter((p) => p.system === name) };
+  });
 }
 
 const marker = (system, cx, cy, index) => system.level ? svg("path", { d: `M${cx} ${cy - 7}l7 7l-7 7l-7 -7z`, fill: system.colour, stroke: "var(--card)", "stroke-width": 2 })

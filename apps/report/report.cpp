@@ -66,8 +66,8 @@ Json written_json(const StreamedUtterance& u, const std::string& place) {
 
 void check_alignment(const StreamedUtterance::Alignment& a, const std::string& place) {
   require_data(a.rows >= 0 && a.columns >= 0 && static_cast<int64_t>(a.weights.size()) == a.rows * a.columns,
-               "{}, alignment '{}': {} weights for {} rows × {} columns; give rows · columns of them", place, a.name, a.weights.size(), a.rows,
-               a.columns);
+               "{}, alignment '{}': {} weights for {} rows × {} columns; give rows · columns of them", place, a.name, a.weights.size(),
+               a.rows, a.columns);
   require_data(std::isfinite(a.ms_per_column) && a.ms_per_column > 0, "{}, alignment '{}': ms_per_column is {}; it must be above 0", place,
                a.name, a.ms_per_column);
   for (size_t i = 0; i < a.weights.size(); ++i)
@@ -104,7 +104,7 @@ Json features_json(const StreamedUtterance& u, const std::string& place) {
                  static_cast<int64_t>(i) / u.bins, static_cast<int64_t>(i) % u.bins, u.features[i]);
   // A few silent or clipped frames must not take the contrast from all others.
   const auto q = quantise(u.features, quantile(u.features, 0.02), quantile(u.features, 0.999));
-  return {{"frames", u.frames}, {"bins", u.bins},        {"ms_per_frame", u.ms_per_frame},
+  return {{"frames", u.frames},   {"bins", u.bins},         {"ms_per_frame", u.ms_per_frame},
           {"low", number(q.low)}, {"high", number(q.high)}, {"bytes", base64(q.bytes)}};
 }
 
@@ -126,9 +126,9 @@ Json utterance_json(const StreamedUtterance& u, size_t index) {
 Json point_json(const OperatingPoint& p) {
   for (double quality : {p.exact_match, p.bleu})
     require_data(std::isnan(quality) || (quality >= 0 && quality <= 100),
-                 "report, operating point '{} {}': a quality of {}; exact match and BLEU lie in 0…100 (NaN: not measured)", p.system, p.label,
-                 quality);
-  return {{"system", p.system},        {"label", p.label},          {"exact_match", number(p.exact_match)},
+                 "report, operating point '{} {}': a quality of {}; exact match and BLEU lie in 0…100 (NaN: not measured)", p.system,
+                 p.label, quality);
+  return {{"system", p.system},     {"label", p.label},      {"exact_match", number(p.exact_match)},
           {"bleu", number(p.bleu)}, {"al", number(p.al_ms)}, {"laal", number(p.laal_ms)}};
 }
 
@@ -149,8 +149,10 @@ std::string safe_dump(const Json& value, const std::string& place) {
   }
   out.reserve(plain.size());
   for (char c : plain) {
-    if (c == '<' || c == '>' || c == '&') out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    else out.push_back(c);
+    if (c == '<' || c == '>' || c == '&')
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else
+      out.push_back(c);
   }
   return out;
 }
@@ -169,22 +171,34 @@ std::string data_json(const Report& r) {
   for (const OperatingPoint& p : r.points) points.push_back(safe_dump(point_json(p), fmt::format("report, point {}", points.size())));
   for (const auto& [name, value] : r.summary)
     summary.push_back(safe_dump(Json::array({name, value}), fmt::format("report, summary row {}", summary.size())));
-  return fmt::format("{{\"title\":{},\n\"summary\":{},\n\"points\":{},\n\"charts\":{},\n\"config\":{},\n\"environment\":{},\n\"utterances\":{}}}",
-                     safe_dump(r.title, "report, title"), list(summary), list(points), list(charts),
-                     safe_dump(parsed(r.config_json, "config_json"), "report, config_json"),
-                     safe_dump(parsed(r.environment_json, "environment_json"), "report, environment_json"), list(utterances));
+  return fmt::format(
+      "{{\"title\":{},\n\"summary\":{},\n\"points\":{},\n\"charts\":{},\n\"config\":{},\n\"environment\":{},\n\"utterances\":{}}}",
+      safe_dump(r.title, "report, title"), list(summary), list(points), list(charts),
+      safe_dump(parsed(r.config_json, "config_json"), "report, config_json"),
+      safe_dump(parsed(r.environment_json, "environment_json"), "report, environment_json"), list(utterances));
 }
 
 std::string escape_html(std::string_view text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out.push_back(c);
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out.push_back(c);
     }
   }
   return out;
@@ -213,7 +227,8 @@ std::string render_report(const Report& report) {
   std::string script;
   for (std::string_view part : {report_kit_js, report_plots_js, report_stream_js, report_js}) script += part;
   std::string data = data_json(report);  // before the title is used, so that bad UTF-8 in it is refused
-  return fill(report_html, {{"title", escape_html(report.title)}, {"style", std::string(report_css)}, {"data", std::move(data)}, {"script", script}});
+  return fill(report_html,
+              {{"title", escape_html(report.title)}, {"style", std::string(report_css)}, {"data", std::move(data)}, {"script", script}});
 }
 
 }  // namespace alinea

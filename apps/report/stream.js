@@ -72,6 +72,8 @@ class StreamView {
   // ---- sound -----------------------------------------------------------------------------------------------------
   player() {
     const { u } = this, same = u.hypothesis.trim() === u.reference.trim();
+    this.wide = window.innerWidth <= 640;
+    this.zoom = segments([["fit", "Fit"], ["wide", "Wide"]], this.wide ? "wide" : "fit", (v) => { this.wide = v === "wide"; this.draw(); });
     this.icon = svg("path", { d: "M4 2.5v13l11-6.5z" });
     this.button = el("button", { class: "play", type: "button", "aria-label": "Play", disabled: !u.audio, onclick: () => this.toggle() }, svg("svg", { viewBox: "0 0 18 18" }, this.icon));
     this.clock = el("span", { class: "clock" });
@@ -81,7 +83,7 @@ class StreamView {
     }
     const early = u.written.filter((w) => w.at < u.source_ms - 1).length, facts = [];
     if (u.written.length) facts.push(["first word after ", el("b", {}, seconds(u.written[0].at))], [el("b", {}, `${early} of ${u.written.length}`), " words before the source ended"]);
-    return el("div", { class: "player" }, this.button, el("div", {}, el("h3", {}, u.id), el("div", { class: "facts" }, facts.map((f, i) => [i ? " · " : "", f]))), el("span", { style: "flex:1" }), this.clock,
+    return el("div", { class: "player" }, this.button, el("div", {}, el("h3", {}, u.id), el("div", { class: "facts" }, facts.map((f, i) => [i ? " · " : "", f]))), this.zoom, this.clock,
       u.reference && el("span", { class: same ? "badge same" : "badge" }, same ? "Equal to the reference" : "Differs from the reference"), this.audio);
   }
   toggle() {
@@ -145,8 +147,11 @@ class StreamView {
   // ---- lanes -----------------------------------------------------------------------------------------------------
   draw() {
     const { u } = this, outer = this.stage.clientWidth - 2 * parseFloat(getComputedStyle(this.stage).paddingLeft);
-    this.gutter = window.innerWidth <= 640 ? 84 : 124;
-    this.width = Math.max(outer - this.gutter - 6, (this.end / 1000) * 72, 240);
+    this.gutter = window.innerWidth <= 640 ? 84 : 128;
+    const fit = Math.max(outer - this.gutter - 6, 160), readable = this.readable();
+    this.zoom.hidden = readable < fit * 1.05;
+    this.width = this.wide ? Math.max(fit, readable) : fit;
+    this.visible = Math.min(fit, this.width);
     this.x = (ms) => (ms / this.end) * this.width;
     this.timed = [...this.spoken];
     this.lanes.replaceChildren();
@@ -169,6 +174,11 @@ class StreamView {
     this.lanes.append(this.hover, this.head);
     if (u.source_ms > 0 && u.source_ms < this.end - 1) { const mark = line("ending"); mark.style.left = this.gutter + this.x(u.source_ms) + "px"; this.lanes.append(mark); }
     this.follow();
+  }
+  /** The width at which four in five source words have room for their text. */
+  readable() {
+    const needs = this.u.source_words.map((w) => (w.text.length * 7.2 + 12) / Math.max(30, w.end - w.begin)).sort((a, b) => a - b);
+    return this.end * clamp(needs.length ? needs[Math.floor(needs.length * 0.8)] : 0.06, 0.06, 0.16);
   }
   lane(label, height, fill, hint) {
     const lane = el("div", { class: "lane", style: `width:${this.width}px;height:${height}px` });
@@ -227,13 +237,15 @@ class StreamView {
   title() {
     const colours = rampOf("weight"), stops = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((b) => `rgb(${colours[CURVE[b]].join(",")})`);
     const scale = el("span", { class: "scale" }, "0", el("i", { style: `background:linear-gradient(90deg,${stops.join(",")})` }), show(this.maps[0].largest, 3));
-    this.lanes.append(el("div", { class: "gutter title" }, "Alignment α"), el("div", { class: "lane gap", style: `height:44px;width:${this.width}px;display:flex;align-items:flex-end;justify-content:space-between;padding-bottom:6px` },
-      el("span", { class: "facts" }, "rows: target tokens, first on top · columns: source chunks · ", el("span", { style: "color:var(--c1)" }, "●"), " when the word was written"), scale));
+    const about = this.named(this.maps[0]) ? ["rows: target tokens, first on top · columns: source chunks · ", el("i", { class: "mark" }), " when the word was written"] : "rows: target tokens, first on top · columns: source chunks";
+    this.lanes.append(el("div", { class: "gutter title" }, "Alignment α"), el("div", { class: "about", style: `width:${this.visible}px;left:${this.gutter}px` }, el("span", { class: "facts" }, about), scale));
   }
+  /** Rows carry the written words only where there is one row for each of them, or one more for the end of the sentence. */
+  named(map) { return map.rows === this.u.written.length || map.rows === this.u.written.length + 1; }
   drawMap(map, k) {
-    const open = this.open.has(k), row = open ? 19 : clamp(Math.floor(64 / Math.max(1, map.rows)), 2, 6), height = Math.max(12, row * map.rows), words = this.u.written;
-    const button = el("button", { type: "button", "aria-expanded": String(open), title: open ? "Make small" : "Make large", onclick: () => { if (open) this.open.delete(k); else this.open.add(k); this.draw(); } }, map.name);
-    const nameOf = (i) => (words[i] ? words[i].text : i === words.length ? "end" : String(i + 1));
+    const open = this.open.has(k), row = open ? 19 : clamp(Math.floor(64 / Math.max(1, map.rows)), 2, 6), height = Math.max(12, row * map.rows), words = this.named(map) ? this.u.written : [];
+    const button = el("button", { type: "button", "aria-expanded": String(open), title: `${map.name}: make ${open ? "small" : "large"}`, onclick: () => { if (open) this.open.delete(k); else this.open.add(k); this.draw(); } }, el("span", {}, map.name));
+    const nameOf = (i) => (words[i] ? words[i].text : words.length ? "end" : `token ${i + 1}`);
     const label = open ? [button, el("div", { class: "rows", style: `--row:${row}px` }, Array.from({ length: map.rows }, (_, i) => el("span", {}, nameOf(i))))] : button;
     this.lane("", height + (open ? 30 : 6), (lane) => {
       const top = open ? 22 : 0, { canvas, context } = canvasOf(this.width, height), cell = this.x(map.ms_per_column);

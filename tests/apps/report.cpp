@@ -172,7 +172,8 @@ TEST_CASE("no text can leave its place in the page") {
 TEST_CASE("the page loads nothing") {
   const std::string page = render_report(small());
   CHECK(page.find("default-src 'none'") != std::string::npos);
-  for (std::string_view mark : {"src=\"http", "href=\"http", "url(", "@import", "fetch(", "XMLHttpRequest", "import("}) CHECK(count(page, mark) == 0);
+  for (std::string_view mark : {"src=\"http", "href=\"http", "url(", "@import", "fetch(", "XMLHttpRequest", "import("})
+    CHECK(count(page, mark) == 0);
 }
 
 TEST_CASE("an empty report is a page, too") {
@@ -194,7 +195,8 @@ TEST_CASE("values that do not fit are refused by name") {
   refused([](Report& r) { r.charts[0].curves[0].x[1] = 9; }, "x[2] = 3");
   refused([](Report& r) { r.utterances[0].features.pop_back(); }, "utterance 0 ('one'): 5 feature values for 3 frames × 2 bins");
   refused([&](Report& r) { r.utterances[0].features[3] = nan; }, "frame 1, bin 1");
-  refused([](Report& r) { r.utterances[0].alignments[1].weights.push_back(0); }, "alignment 'layer 1 head 2': 4 weights for 1 rows × 3 columns");
+  refused([](Report& r) { r.utterances[0].alignments[1].weights.push_back(0); },
+          "alignment 'layer 1 head 2': 4 weights for 1 rows × 3 columns");
   refused([](Report& r) { r.utterances[0].alignments[0].weights[2] = -1; }, "row 0, column 2 is -1");
   refused([](Report& r) { r.utterances[0].alignments[0].ms_per_column = 0; }, "ms_per_column is 0");
   refused([](Report& r) { r.utterances[0].rate = 0; }, "sample rate is 0");
