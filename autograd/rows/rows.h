@@ -4,9 +4,15 @@
 
 namespace alinea {
 
+void register_attention_product_rows(OpTable& table);
+void register_conv1d_rows(OpTable& table);
+void register_layer_norm_rows(OpTable& table);
 void register_matmul_rows(OpTable& table);
 
 inline void register_all_rows(OpTable& table) {
+  register_attention_product_rows(table);
+  register_conv1d_rows(table);
+  register_layer_norm_rows(table);
   register_matmul_rows(table);
 }
 
