@@ -1,0 +1,51 @@
+// The program `alinea`. Exit codes: 0 ok, 1 a check or score fell short, 2 usage or configuration, 3 bad input data or model file,
+// 4 device or memory, 5 diverged, 130/143 stopped by SIGINT/SIGTERM after saving.
+#include <exception>
+#include <new>
+
+#include "apps/commands.h"
+
+using namespace alinea;
+
+namespace {
+
+constexpr void (*commands[])(CLI::App&, Run&) = {
+    add_doctor,
+};
+
+int run_program(int argc, char** argv) {
+  CLI::App program("Alinea: attention models for speech translation, from the tensor up", "alinea");
+  program.set_version_flag("--version", "alinea " + std::string(version()));
+  program.footer("Examples:\n  ./run demo\n  alinea doctor\n  alinea COMMAND --help");
+  program.require_subcommand(1);
+  program.failure_message(CLI::FailureMessage::simple);
+  Run run;
+  for (const auto add : commands) add(program, run);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return program.exit(e) == 0 ? 0 : int(Exit::usage);
+  }
+  return run();
+}
+
+int complain(int code, const char* message) {
+  fmt::print(stderr, "alinea: {}\n", message);
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int code = run_program(argc, argv);
+    if (std::fflush(stdout) != 0) return complain(int(Exit::data), "stdout: not all of the output could be written; is the disk full?");
+    return code;
+  } catch (const Error& e) {
+    return complain(int(e.kind()), e.what());
+  } catch (const std::bad_alloc&) {
+    return complain(int(Exit::device), "out of memory; use smaller batches (--set train.max_tokens=…) or a smaller model");
+  } catch (const std::exception& e) {
+    return complain(int(Exit::failed), e.what());
+  }
+}
