@@ -96,7 +96,8 @@ void flush_tree(const fs::path& folder) {
 }
 
 // The checkpoint in this folder if it is marked DONE and every file has its size (a copy broken off half-way doesn't count).
-std::optional<SavedCheckpoint> complete(const fs::path& folder) {
+// A checkpoint that the writer prunes while it is being looked at doesn't count either.
+std::optional<SavedCheckpoint> complete(const fs::path& folder) try {
   std::error_code code;
   if (!fs::is_regular_file(folder / "DONE", code)) return {};
   const json done = json::parse(read_file(folder / "DONE"), nullptr, false);
@@ -111,6 +112,9 @@ std::optional<SavedCheckpoint> complete(const fs::path& folder) {
   if (meta["score"].is_number()) saved.score = meta["score"].get<double>();
   saved.path = folder;
   return saved;
+} catch (const Error&) {
+  if (!fs::exists(folder)) return {};
+  throw;
 }
 
 std::vector<SavedCheckpoint> scan(const fs::path& run) {
