@@ -148,7 +148,8 @@ TEST_CASE("run directory: killed at any moment it can be resumed") {
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) train_until_killed(where.path, newest, round % 2);
-    while (round == 0 && !RunDirectory::last(where.path)) ::usleep(1000);  // a slow machine still gets one checkpoint done
+    // A slow machine still gets one checkpoint done, within a minute.
+    for (int wait = 0; wait < 60000 && round == 0 && !RunDirectory::last(where.path); ++wait) ::usleep(1000);
     ::usleep(useconds_t(5000 + round * 1700));
     ::kill(child, SIGKILL);
     int status = 0;
