@@ -47,8 +47,8 @@ void Tape::accumulate(int32_t slot, Tensor&& gradient, std::string_view op) {
     return;
   }
   require(sum.shape() == gradient.shape(), "{}: returned a gradient {} where another op returned {}", op, gradient.shape(), sum.shape());
-  if (sum.sole_owner()) add_into(sum, gradient);
-  else if (gradient.sole_owner()) add_into(gradient, sum), sum = std::move(gradient);
+  if (sum.sole_owner() && sum.contiguous()) add_into(sum, gradient);
+  else if (gradient.sole_owner() && gradient.contiguous()) add_into(gradient, sum), sum = std::move(gradient);
   else sum = sum.clone(), add_into(sum, gradient);
 }
 
