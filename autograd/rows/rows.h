@@ -6,14 +6,26 @@ namespace alinea {
 
 void register_attention_product_rows(OpTable& table);
 void register_conv1d_rows(OpTable& table);
+void register_dropout_rows(OpTable& table);
+void register_elementwise_rows(OpTable& table);
+void register_embedding_rows(OpTable& table);
+void register_glu_rows(OpTable& table);
 void register_layer_norm_rows(OpTable& table);
+void register_layout_rows(OpTable& table);
 void register_matmul_rows(OpTable& table);
+void register_reduce_rows(OpTable& table);
 
 inline void register_all_rows(OpTable& table) {
   register_attention_product_rows(table);
   register_conv1d_rows(table);
+  register_dropout_rows(table);
+  register_elementwise_rows(table);
+  register_embedding_rows(table);
+  register_glu_rows(table);
   register_layer_norm_rows(table);
+  register_layout_rows(table);
   register_matmul_rows(table);
+  register_reduce_rows(table);
 }
 
 }  // namespace alinea
