@@ -14,6 +14,7 @@ void register_layer_norm_rows(OpTable& table);
 void register_layout_rows(OpTable& table);
 void register_matmul_rows(OpTable& table);
 void register_reduce_rows(OpTable& table);
+void register_softmax_rows(OpTable& table);
 
 inline void register_all_rows(OpTable& table) {
   register_attention_product_rows(table);
@@ -26,6 +27,7 @@ inline void register_all_rows(OpTable& table) {
   register_layout_rows(table);
   register_matmul_rows(table);
   register_reduce_rows(table);
+  register_softmax_rows(table);
 }
 
 }  // namespace alinea
