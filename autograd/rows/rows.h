@@ -6,6 +6,7 @@ namespace alinea {
 
 void register_attention_product_rows(OpTable& table);
 void register_conv1d_rows(OpTable& table);
+void register_cross_entropy_rows(OpTable& table);
 void register_dropout_rows(OpTable& table);
 void register_elementwise_rows(OpTable& table);
 void register_embedding_rows(OpTable& table);
@@ -19,6 +20,7 @@ void register_softmax_rows(OpTable& table);
 inline void register_all_rows(OpTable& table) {
   register_attention_product_rows(table);
   register_conv1d_rows(table);
+  register_cross_entropy_rows(table);
   register_dropout_rows(table);
   register_elementwise_rows(table);
   register_embedding_rows(table);
