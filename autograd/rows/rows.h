@@ -4,6 +4,7 @@
 
 namespace alinea {
 
+void register_adamw_rows(OpTable& table);
 void register_attention_product_rows(OpTable& table);
 void register_conv1d_rows(OpTable& table);
 void register_cross_entropy_rows(OpTable& table);
@@ -18,6 +19,7 @@ void register_reduce_rows(OpTable& table);
 void register_softmax_rows(OpTable& table);
 
 inline void register_all_rows(OpTable& table) {
+  register_adamw_rows(table);
   register_attention_product_rows(table);
   register_conv1d_rows(table);
   register_cross_entropy_rows(table);

@@ -1,0 +1,143 @@
+#include "engine/ops/adamw.h"
+
+#include <cmath>
+#include <vector>
+
+#include "engine/ops/row.h"
+
+namespace alinea {
+
+namespace {
+
+// The loop is one vector instruction: the library is built without errno for mathematical functions.
+template <Vector V>
+ALINEA_INLINE V root(V x) {
+  Lane<V> s[lanes<Lane<V>>];
+  std::memcpy(s, &x, sizeof s);
+  for (Lane<V>& y : s) y = std::sqrt(y);
+  std::memcpy(&x, s, sizeof s);
+  return x;
+}
+
+// The numbers of one step, the same for every element.
+template <class T>
+struct Step {
+  T grad_scale, keep, penalty, rest1, beta2, rest2, rate, inverse_root2, eps;
+};
+
+template <class T>
+Step<T> step_of(const AdamW& o, double grad_scale) {
+  require(o.step >= 1, "adamw: step is {}, the first step is 1", o.step);
+  require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1 && o.eps >= 0, "adamw: beta1 {}, beta2 {} must lie in 0 ... 1 (1 excluded), eps {} not below 0",
+          o.beta1, o.beta2, o.eps);
+  return {.grad_scale = T(grad_scale),
+          .keep = T(o.decoupled ? 1 - o.lr * o.weight_decay : 1.0),
+          .penalty = T(o.decoupled ? 0.0 : o.weight_decay),
+          .rest1 = T(1 - o.beta1),
+          .beta2 = T(o.beta2),
+          .rest2 = T(1 - o.beta2),
+          .rate = T(o.lr / (1 - std::pow(o.beta1, double(o.step)))),
+          .inverse_root2 = T(1 / std::sqrt(1 - std::pow(o.beta2, double(o.step)))),
+          .eps = T(o.eps)};
+}
+
+template <class T>
+struct Buffers {
+  const T *p, *g, *m, *v;
+  T *new_p, *new_m, *new_v;                                 // may be p, m, v
+};
+
+template <class T>
+ALINEA_KERNEL void step_range(const Buffers<T> a, const Step<T> s, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i += lanes<T>) {
+    const int64_t rest = end - i;
+    Vec<T> p = load_up_to(a.p + i, rest), g = load_up_to(a.g + i, rest) * s.grad_scale + p * s.penalty;
+    Vec<T> m = load_up_to(a.m + i, rest), v = load_up_to(a.v + i, rest);
+    m += (g - m) * s.rest1;
+    v = v * s.beta2 + g * g * s.rest2;
+    p = p * s.keep - m * s.rate / (root(v) * s.inverse_root2 + s.eps);
+    store_up_to(a.new_p + i, p, rest);
+    store_up_to(a.new_m + i, m, rest);
+    store_up_to(a.new_v + i, v, rest);
+  }
+}
+
+void check(const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2) {
+  cpu_only(parameter, "adamw");
+  for (const Tensor* t : {&gradient, &moment1, &moment2})
+    require(*t && t->count() == parameter.count() && t->dtype() == parameter.dtype(),
+            "adamw: the parameter is {} {}; gradient and moments must have the same count and dtype, one is {}", parameter.dtype(), parameter.shape(),
+            *t ? fmt::format("{} {}", t->dtype(), t->shape()) : "missing");
+}
+
+// 8 elements as doubles.
+template <class T>
+ALINEA_INLINE Vec<double> load_double(const T* p) {
+  if constexpr (std::is_same_v<T, double>) {
+    return load(p);
+  } else {
+    typedef float Half __attribute__((vector_size(32)));
+    Half h;
+    std::memcpy(&h, p, sizeof h);
+    return __builtin_convertvector(h, Vec<double>);
+  }
+}
+
+template <class T>
+ALINEA_KERNEL void square_blocks(const T* x, int64_t count, int64_t block, double* sums, int64_t first, int64_t last) {
+  for (int64_t b = first; b < last; ++b) {
+    const int64_t end = std::min(count, (b + 1) * block);
+    Vec<double> s[4] = {};
+    int64_t i = b * block;
+    for (; i + 32 <= end; i += 32)
+      for (int64_t k = 0; k < 4; ++k) {
+        const Vec<double> v = load_double(x + i + 8 * k);
+        s[k] += v * v;
+      }
+    double rest = 0;
+    for (; i < end; ++i) rest += double(x[i]) * double(x[i]);
+    sums[b] = sum((s[0] + s[1]) + (s[2] + s[3])) + rest;
+  }
+}
+
+}  // namespace
+
+std::array<Tensor, 3> AdamW::forward(const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2, void*) const {
+  check(parameter, gradient, moment1, moment2);
+  std::array<Tensor, 3> y;
+  for (Tensor& t : y) t = parameter.context().empty(parameter.shape(), parameter.dtype());
+  with_float(parameter.dtype(), "adamw", [&]<class T>() {
+    const Buffers<T> b{parameter.data<T>(), gradient.data<T>(), moment1.data<T>(), moment2.data<T>(), y[0].data<T>(), y[1].data<T>(), y[2].data<T>()};
+    const Step<T> s = step_of<T>(*this, 1);
+    parallel_for(parameter.count(), 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); });
+  });
+  return y;
+}
+
+void adamw_step(const AdamW& options, const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2, double grad_scale,
+                int64_t begin, int64_t end) {
+  check(parameter, gradient, moment1, moment2);
+  require(begin >= 0 && begin <= end && end <= parameter.count(), "adamw: the range {} ... {} does not lie in {} elements", begin, end, parameter.count());
+  with_float(parameter.dtype(), "adamw", [&]<class T>() {
+    T *p = parameter.data<T>() + begin, *m = moment1.data<T>() + begin, *v = moment2.data<T>() + begin;
+    const Buffers<T> b{p, gradient.data<T>() + begin, m, v, p, m, v};
+    const Step<T> s = step_of<T>(options, grad_scale);
+    parallel_for(end - begin, 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); });
+  });
+}
+
+double sum_of_squares(const Tensor& x) {
+  cpu_only(x, "sum_of_squares");
+  constexpr int64_t block = 16384;
+  const int64_t blocks = (x.count() + block - 1) / block;
+  std::vector<double> sums(size_t(blocks), 0.0);
+  with_float(x.dtype(), "sum_of_squares", [&]<class T>() {
+    const T* p = x.data<T>();
+    parallel_for(blocks, 2, [&](int64_t first, int64_t last) { square_blocks(p, x.count(), block, sums.data(), first, last); });
+  });
+  double total = 0;
+  for (const double s : sums) total += s;
+  return total;
+}
+
+}  // namespace alinea
