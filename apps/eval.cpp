@@ -1,0 +1,120 @@
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/trainer.h"
+#include "models/hub/model_directory.h"
+
+namespace alinea {
+
+namespace {
+
+struct EvalOptions {
+  CommonOptions common;
+  std::string run, data, split = "test", policy = "auto", out;
+  std::vector<double> thresholds{0.5};
+  std::string reduce = "min";
+  int64_t limit = 0, max_tokens = 60, ratio = 8;
+  bool recompute = false, last = false;
+};
+
+struct System {
+  std::string name;
+  EvaluationOptions options;
+};
+
+}  // namespace
+
+void choose_policy(const std::string& policy, int64_t ratio, StreamOptions& stream, bool& offline) {
+  offline = policy == "offline";
+  if (offline) stream.policy = StreamOptions::Policy::offline;
+  else if (policy == "emma") stream.policy = StreamOptions::Policy::emma;
+  else if (policy.starts_with("waitk:") && policy.size() > 6 && policy.find_first_not_of("0123456789", 6) == std::string::npos && policy.size() < 12) {
+    stream.policy = StreamOptions::Policy::waitk;
+    stream.wait_k = std::stoll(policy.substr(6));
+    stream.ratio = ratio;
+  } else {
+    fail(Exit::usage, "policy '{}' is not one of offline, emma, waitk:K", policy);
+  }
+}
+
+namespace {
+
+std::vector<System> systems(const EvalOptions& o, bool has_policy) {
+  const std::string policy = o.policy == "auto" ? (has_policy ? "emma" : "offline") : o.policy;
+  std::vector<System> all;
+  for (size_t at = 0; at <= policy.size();) {               // several, separated by commas
+    const size_t end = std::min(policy.find(',', at), policy.size());
+    const std::string one = policy.substr(at, end - at);
+    EvaluationOptions e{.limit = o.limit};
+    e.stream.reduce = o.reduce;
+    e.stream.max_tokens = o.max_tokens;
+    e.stream.recompute = o.recompute;
+    choose_policy(one, o.ratio, e.stream, e.offline);
+    if (one != "emma") all.push_back({one, e});
+    else
+      for (const double t : o.thresholds) {
+        e.stream.threshold = t;
+        all.push_back({fmt::format("emma @{}", t), e});
+      }
+    at = end + 1;
+  }
+  return all;
+}
+
+int eval(const EvalOptions& o) {
+  Context& context = context_of(o.common);
+  const auto path = model_path(o.run, !o.last);
+  const auto model = load_model(path, context);
+  const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");
+  require(!o.data.empty() || RunDirectory::exists(o.run), "eval: give --data DIR for a model directory");
+  const std::string data_path = !o.data.empty() ? o.data : data_of_run(o.run);
+  const SpeechDataset data = SpeechDataset::open(data_path, o.split);
+  TextTable table({{"system"}, {"exact %", true}, {"BLEU", true}, {"AL ms", true}, {"LAAL ms", true}, {"AP", true}, {"DAL ms", true}, {"ATD ms", true}, {"too early %", true}, {"hour guessed %", true}});
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const System& system : systems(o, model->config().has_policy)) {
+    const auto instances = decode(*model, context, data, target, system.options);
+    const EvaluationScores s = score(instances, data);
+    if (!o.out.empty()) write_evaluation(o.out + "/" + system.name, instances, s, system.options);
+    table.row({system.name, fmt::format("{:.1f}", s.exact_match), fmt::format("{:.1f}", s.bleu), fmt::format("{:.0f}", s.al), fmt::format("{:.0f}", s.laal), fmt::format("{:.3f}", s.ap),
+               fmt::format("{:.0f}", s.dal), fmt::format("{:.0f}", s.atd), fmt::format("{:.1f}", s.unit_too_early), fmt::format("{:.1f}", s.hour_guessed)});
+    rows.push_back({{"system", system.name}, {"sentences", instances.size()}, {"exact_match", s.exact_match}, {"bleu", s.bleu}, {"bleu_signature", s.bleu_signature}, {"AL", s.al}, {"LAAL", s.laal},
+                    {"AP", s.ap}, {"DAL", s.dal}, {"ATD", s.atd}, {"unit_digits_too_early_percent", s.unit_too_early}, {"unit_digits", s.units}, {"hours_guessed_percent", s.hour_guessed}, {"hours", s.hours}});
+    note(o.common, "eval: {} done", system.name);
+  }
+  if (o.common.json) print_json(rows);
+  else fmt::print("{}", table.text());
+  return 0;
+}
+
+}  // namespace
+
+std::string data_of_run(const std::string& run) {
+  Config file = Config::file(std::filesystem::path(run) / "config.json");
+  TrainConfig config;
+  config.fields(file);
+  return config.data;
+}
+
+void add_eval(CLI::App& program, Run& run) {
+  auto o = std::make_shared<EvalOptions>();
+  CLI::App* app = add_command(program, "eval", "decode a test set and score quality and latency",
+                              "alinea eval runs/emma --split test\n"
+                              "alinea eval runs/emma --threshold 0.1 --threshold 0.5 --threshold 0.9 --out runs/emma/eval\n"
+                              "alinea eval runs/waitk --policy waitk:1,waitk:3,waitk:5 --json");
+  add_common(*app, o->common, Common::device | Common::json);
+  app->add_option("RUN", o->run, "run or model directory")->required();
+  app->add_option("--data", o->data, "prepared data directory (default: the one the run was trained on)");
+  app->add_option("--split", o->split, "train, dev or test");
+  app->add_option("--policy", o->policy, "offline, emma, waitk:K, several separated by commas; auto: emma when the model has a policy");
+  app->add_option("--threshold", o->thresholds, "EMMA's decision thresholds");
+  app->add_option("--reduce", o->reduce, "over layers and heads: min, mean or median");
+  app->add_option("--ratio", o->ratio, "wait-k: encoder states per token");
+  app->add_option("--limit", o->limit, "only the first sentences");
+  app->add_option("--max-tokens", o->max_tokens, "longest output");
+  app->add_option("--out", o->out, "folder for SimulEval's instances.log, hypotheses and scores, one per system");
+  app->add_flag("--recompute", o->recompute, "run the whole prefix again at every decision instead of keeping what a token saw");
+  app->add_flag("--last", o->last, "the newest checkpoint instead of the best");
+  app->callback([o, &run] { run = [o] { return eval(*o); }; });
+}
+
+}  // namespace alinea

@@ -1,0 +1,68 @@
+#include <sys/utsname.h>
+
+#include "apps/commands.h"
+#include "apps/trainer.h"
+#include "engine/blas/gemm.h"
+
+namespace alinea {
+
+namespace {
+
+struct TrainOptions {
+  CommonOptions common;
+  std::string data, out, resume = "auto", init;
+};
+
+RunDirectory::Environment environment(Context& context) {
+  utsname system{};
+  uname(&system);
+  return {{"version", std::string(version())}, {"device", context.name()}, {"threads", std::to_string(threads())}, {"blas", blas_description()},
+          {"system", std::string(system.sysname) + " " + system.release + " " + system.machine}};
+}
+
+int train(const TrainOptions& o) {
+  Context& context = context_of(o.common);
+  const bool resumes = RunDirectory::exists(o.out);
+  require(o.resume == "auto" || o.resume == "never", "train: --resume is auto or never, not '{}'", o.resume);
+  require(!resumes || o.resume == "auto", "train: {} already holds a run; choose another --out or --resume auto", o.out);
+  Config file = resumes ? Config::file(std::filesystem::path(o.out) / "config.json") : config_of(o.common);
+  TrainConfig config;
+  if (!o.data.empty() && !resumes) file.set("data", o.data);
+  if (o.common.seed && !resumes) file.set("seed", std::to_string(*o.common.seed));
+  config.fields(file);
+  file.refuse_unread();
+  require(!config.data.empty(), "train: no data; give --data DIR (alinea data prepare makes one)");
+  const auto checkpoint = resumes ? RunDirectory::last(o.out) : std::nullopt;
+  if (checkpoint && checkpoint->step >= config.steps) {
+    note(o.common, "train: {} is complete ({} steps)", o.out, checkpoint->step);
+    return 0;
+  }
+  if (resumes && config.stage != "offline" && !checkpoint) require(!o.init.empty(), "train: {} was stopped before its first checkpoint; give --init-from again", o.out);
+  Trainer trainer(context, config, config.data, checkpoint ? checkpoint->path.string() : o.init);
+  if (checkpoint) {
+    trainer.resume(*checkpoint);
+    note(o.common, "train: {} continues after step {}", o.out, checkpoint->step);
+  }
+  Config resolved;
+  TrainConfig(trainer.config()).fields(resolved);
+  RunDirectory run = resumes ? RunDirectory::open(o.out) : RunDirectory::create(o.out, resolved, environment(context));
+  return trainer.run(run, o.common.quiet);
+}
+
+}  // namespace
+
+void add_train(CLI::App& program, Run& run) {
+  auto o = std::make_shared<TrainOptions>();
+  CLI::App* app = add_command(program, "train", "train a model: offline, then EMMA or wait-k from it",
+                              "alinea train --config configs/announcements/offline.json --data data-announcements --out runs/offline\n"
+                              "alinea train --config configs/announcements/emma.json --data data-announcements --init-from runs/offline --out runs/emma\n"
+                              "alinea train --config configs/announcements/emma.json --set loss.latency=0.05 --seed 2 --data DIR --init-from runs/offline --out runs/emma2");
+  add_common(*app, o->common);
+  app->add_option("--data", o->data, "prepared data directory");
+  app->add_option("--out", o->out, "run directory; an unfinished run there is resumed")->required();
+  app->add_option("--resume", o->resume, "auto or never");
+  app->add_option("--init-from", o->init, "run or model directory to start from");
+  app->callback([o, &run] { run = [o] { return train(*o); }; });
+}
+
+}  // namespace alinea

@@ -1,0 +1,129 @@
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/live.h"
+#include "apps/signals.h"
+#include "apps/trainer.h"
+#include "data/audio.h"
+#include "models/hub/model_directory.h"
+
+namespace alinea {
+
+namespace {
+
+struct TranslateOptions {
+  CommonOptions common;
+  std::string run, policy = "auto", reduce = "min";
+  std::vector<std::string> files;
+  double threshold = 0.5;
+  int64_t ratio = 8, max_tokens = 60;
+  bool stream = false, trace = false, recompute = false, mono = false;
+};
+
+// Pieces of 16-bit little-endian PCM at 16 kHz from stdin; false at the end.
+bool read_pcm(std::vector<float>& samples) {
+  static constexpr size_t piece = 2560;                     // 80 ms
+  std::string bytes(2 * piece, '\0');
+  size_t have = 0;
+  while (have < bytes.size()) {
+    const ssize_t n = ::read(STDIN_FILENO, bytes.data() + have, bytes.size() - have);
+    if (n < 0 && errno == EINTR) break;
+    if (n < 0) fail(Exit::data, "stdin: reading failed ({})", std::strerror(errno));
+    if (n == 0) break;
+    have += size_t(n);
+  }
+  std::vector<int16_t> pcm(have / 2);
+  std::memcpy(pcm.data(), bytes.data(), pcm.size() * 2);
+  samples = from_pcm16(pcm);
+  return have > 0;
+}
+
+class Printer {
+ public:
+  Printer(const TranslateOptions& o, const Vocabulary& target, int64_t heads) : o_(o), target_(target), heads_(heads) {}
+
+  void show(const std::vector<LiveTranslator::Event>& events) {
+    for (const auto& [d, ms] : events) {
+      if (o_.trace) fmt::print(stderr, "{:8.2f} s  {}\n", ms / 1000, describe(d, target_, heads_));
+      if (!d.write) continue;
+      words_.push_back(target_.word(d.token));
+      delays_.push_back(ms);
+      if (o_.stream && !o_.common.json) fmt::print("{}{}", words_.size() > 1 ? " " : "", words_.back());
+      if (o_.stream) std::fflush(stdout);
+    }
+  }
+  void end(const std::string& file, double source_ms) {
+    std::string text;
+    for (const auto& w : words_) text += (text.empty() ? "" : " ") + w;
+    if (o_.common.json) print_json({{"file", file}, {"text", text}, {"words", words_}, {"delays_ms", delays_}, {"source_ms", source_ms}});
+    else fmt::print("{}\n", o_.stream ? "" : text);
+    words_.clear();
+    delays_.clear();
+  }
+
+ private:
+  const TranslateOptions& o_;
+  const Vocabulary& target_;
+  int64_t heads_;
+  std::vector<std::string> words_;
+  std::vector<double> delays_;
+};
+
+int translate_file(const TranslateOptions& o, const std::string& file, S2TTransformer& model, Context& context, const StreamOptions& options, Printer& printer) {
+  StopSignals stop;
+  LiveTranslator live(model, context, options);
+  if (file == "-") {
+    std::vector<float> samples;
+    while (!stop.received() && read_pcm(samples)) printer.show(live.accept(samples));
+  } else {
+    const Audio audio = read_audio(file, {.rate = 16000, .average_channels = o.mono});
+    for (size_t at = 0; at < audio.samples.size() && !stop.received(); at += 2560)
+      printer.show(live.accept(std::span(audio.samples).subspan(at, std::min<size_t>(2560, audio.samples.size() - at))));
+  }
+  printer.show(live.finish());
+  printer.end(file, live.source_ms());
+  return stop.received() ? stop.exit_code() : 0;
+}
+
+int translate(const TranslateOptions& o) {
+  Context& context = context_of(o.common);
+  const auto path = model_path(o.run);
+  const auto model = load_model(path, context);
+  const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");
+  StreamOptions options{.threshold = o.threshold, .reduce = o.reduce, .max_tokens = o.max_tokens, .recompute = o.recompute};
+  bool offline = !o.stream;
+  if (o.policy != "auto") choose_policy(o.policy, o.ratio, options, offline);
+  else if (!o.stream || !model->config().has_policy) options.policy = StreamOptions::Policy::offline;
+  if (o.policy == "auto" && o.stream && !model->config().has_policy) note(o.common, "translate: this model has no policy: it writes when the source has ended (--policy waitk:K writes earlier)");
+  Printer printer(o, target, model->config().policy.heads);
+  for (const std::string& file : o.files)
+    if (const int code = translate_file(o, file, *model, context, options, printer)) return code;
+  return 0;
+}
+
+}  // namespace
+
+void add_translate(CLI::App& program, Run& run) {
+  auto o = std::make_shared<TranslateOptions>();
+  CLI::App* app = add_command(program, "translate", "translate speech, whole or while it is heard",
+                              "alinea translate runs/emma speech.wav\n"
+                              "alinea translate runs/emma --stream --trace speech.wav\n"
+                              "arecord -q -f S16_LE -r 16000 -c 1 -t raw | alinea translate runs/emma --stream -");
+  add_common(*app, o->common, Common::device | Common::json);
+  app->add_option("RUN", o->run, "run or model directory")->required();
+  app->add_option("FILE", o->files, "sound files of one channel at 16 kHz; - reads 16-bit PCM at 16 kHz from stdin")->required();
+  app->add_flag("--stream", o->stream, "write each word as soon as the policy allows");
+  app->add_option("--policy", o->policy, "offline, emma or waitk:K; auto: emma when streaming with a model that has a policy");
+  app->add_option("--threshold", o->threshold, "EMMA's decision threshold: lower is faster")->check(CLI::Range(0.0, 1.0));
+  app->add_option("--reduce", o->reduce, "over layers and heads: min, mean or median");
+  app->add_option("--ratio", o->ratio, "wait-k: encoder states per token");
+  app->add_option("--max-tokens", o->max_tokens, "longest output");
+  app->add_flag("--recompute", o->recompute, "run the whole prefix again at every decision");
+  app->add_flag("--mono", o->mono, "average the channels of a file that has several");
+  app->add_flag("--trace", o->trace, "every decision on stderr: which layer and head held a word back, and at which p");
+  app->callback([o, &run] { run = [o] { return translate(*o); }; });
+}
+
+}  // namespace alinea

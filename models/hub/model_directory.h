@@ -1,0 +1,20 @@
+// A model on disk: config.json, model.safetensors and the vocabularies beside them. Loading is strict: missing, unexpected and misshapen
+// tensors are listed, nothing is skipped.
+#pragma once
+#include <filesystem>
+#include <memory>
+
+#include "models/hub/safetensors.h"
+#include "models/s2t_transformer.h"
+
+namespace alinea {
+
+/// Copies tensors into a module's parameters by name. `missing_ok`: name prefixes that may be absent (they keep their initial values).
+void load_parameters(Module& module, const NamedTensors& tensors, const std::string& where, const std::vector<std::string>& missing_ok = {});
+/// Every parameter by its path, once where two paths share it.
+NamedTensors parameters_of(Module& module);
+
+void save_model(const std::filesystem::path& directory, S2TTransformer& model);
+std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context);
+
+}  // namespace alinea

@@ -1,0 +1,137 @@
+#include "models/s2t_transformer.h"
+
+#include "autograd/cross_entropy.h"
+#include "autograd/elementwise.h"
+#include "autograd/latency.h"
+#include "autograd/layout.h"
+#include "autograd/reduce.h"
+
+namespace alinea {
+
+namespace {
+
+S2TConfig checked(const S2TConfig& config) {
+  config.check();
+  return config;
+}
+
+}  // namespace
+
+S2TTransformer::S2TTransformer(Context& context, const S2TConfig& config, RandomKey key)
+    : context_(context), config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
+  if (config.source_words > 0) frame_classifier_ = LinearLayer(context, config.d_model, config.source_words, key.child("frame_classifier"));
+}
+
+void S2TTransformer::add_policies(const PolicyConfig& policy, RandomKey key) {
+  decoder_.add_policies(policy, key.child("policy"));
+  config_.has_policy = true;
+  config_.policy = policy;
+}
+
+void S2TTransformer::use_cross_attention(const std::string& family) {
+  config_.attention.decoder_cross = family;
+  decoder_.use_cross_attention(family);
+}
+
+void S2TTransformer::set_dropout(double blocks, double attention, double activation) {
+  config_.dropout = blocks;
+  config_.attention_dropout = attention;
+  config_.activation_dropout = activation;
+  config_.check();
+  encoder_.set_dropout(config_);
+  decoder_.set_dropout(config_);
+}
+
+Variable S2TTransformer::encoder_loss(const S2TBatch& batch, const Variable& states, Tape* tape) {
+  const int64_t rows = states.size(0) * states.size(1);
+  require(batch.frame_labels && batch.frame_labels.count() == rows, "frame loss: needs one label per state, from the word times in the manifest; or set loss.frame to 0");
+  require(config_.source_words > 0, "frame loss: the model has no frame classifier; set loss.frame to 0");
+  const Variable logits = frame_classifier_(states, tape);
+  return cross_entropy(reshape(logits, {rows, config_.source_words}), batch.frame_labels.reshape({rows}), CrossEntropy{});
+}
+
+void S2TTransformer::regularise(S2TLoss& loss, const std::vector<Variable>& alignments, const S2TBatch& batch, const std::vector<int32_t>& states,
+                                const LossConfig& weights) const {
+  std::vector<int32_t> columns = states;
+  for (int32_t& n : columns) n = int32_t((n + config_.policy.pooling - 1) / config_.policy.pooling);
+  const double seconds = seconds_per_decision(), layers = double(alignments.size());
+  for (const Variable& alpha : alignments) {
+    const Variable delay = expected_delay(alpha, columns);
+    const Variable lag = weights.latency_metric == "DAL" ? differentiable_average_lagging(delay, columns, batch.target_lengths)
+                                                         : average_lagging(delay, columns, batch.target_lengths);
+    const Variable al = scale(mean(lag), seconds / layers);
+    const Variable var = scale(mean(alignment_variance(alpha, columns, batch.target_lengths)), seconds * seconds / layers);
+    loss.latency += al.value().item();
+    loss.variance += var.value().item();
+    if (weights.latency != 0) loss.total = add(loss.total, scale(al, weights.latency));
+    if (weights.variance != 0) loss.total = add(loss.total, scale(var, weights.variance));
+  }
+}
+
+S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const LossConfig& weights, const Pass& pass, int64_t wait_k, int64_t ratio) {
+  const auto encoded = encoder_.forward(batch.features, batch.frames, pass.child("encoder"));
+  Mask mask{.source_lengths = encoded.lengths};
+  if (cross == CrossAttention::waitk) mask.rule = Mask::Rule::staircase, mask.wait_k = wait_k, mask.ratio = ratio;
+  const auto decoded = decoder_.forward(batch.decoder_in, encoded.states, mask, cross == CrossAttention::monotonic, pass.child("decoder"));
+  const int64_t rows = batch.labels.count();
+  S2TLoss loss;
+  loss.total = cross_entropy(reshape(decoded.logits, {rows, config_.target_words}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = weights.smoothing});
+  loss.cross_entropy = loss.total.value().item();
+  if (weights.frame > 0 && encoded.states.needs_grad()) {
+    const Variable frame = encoder_loss(batch, encoded.states, pass.tape);
+    loss.frame = frame.value().item();
+    loss.total = add(loss.total, scale(frame, weights.frame));
+  }
+  if (cross == CrossAttention::monotonic) regularise(loss, decoded.alignments, batch, encoded.lengths, weights);
+  return loss;
+}
+
+namespace {
+
+std::vector<int32_t> best_tokens(const Tensor& logits) {
+  const auto v = logits.values<float>();
+  const int64_t V = logits.size(1);
+  std::vector<int32_t> best(size_t(logits.size(0)));
+  for (int64_t b = 0; b < logits.size(0); ++b) best[size_t(b)] = int32_t(std::max_element(v.begin() + b * V, v.begin() + (b + 1) * V) - (v.begin() + b * V));
+  return best;
+}
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> S2TTransformer::greedy(const Tensor& features, const std::vector<int32_t>& frames, int64_t limit) {
+  const auto encoded = encoder_.forward(features, frames, {});
+  const int64_t B = features.size(0);
+  auto state = decoder_.begin(B, limit + 1, encoded.states.size(1), encoded.lengths);
+  decoder_.read(state, encoded.states.value());
+  std::vector<std::vector<int32_t>> out(static_cast<size_t>(B));
+  std::vector<int64_t> last(size_t(B), config_.bos_token);
+  std::vector<bool> done(static_cast<size_t>(B), false);
+  for (int64_t i = 0; i <= limit && std::find(done.begin(), done.end(), false) != done.end(); ++i) {
+    const auto best = best_tokens(decoder_.step(state, context_.from(last.data(), {B})));
+    for (size_t b = 0; b < out.size(); ++b) {
+      if (best[b] == config_.eos_token || i == limit) done[b] = true;
+      if (!done[b]) out[b].push_back(best[b]);
+      last[b] = done[b] ? config_.eos_token : best[b];
+    }
+  }
+  return out;
+}
+
+std::vector<Tensor> S2TTransformer::alignments(const Tensor& features, const std::vector<int32_t>& frames, const std::vector<int32_t>& tokens) {
+  const auto encoded = encoder_.forward(features, frames, {});
+  std::vector<int64_t> ids{config_.bos_token};
+  ids.insert(ids.end(), tokens.begin(), tokens.end());
+  const Mask mask{.source_lengths = encoded.lengths};
+  const auto decoded = decoder_.forward(context_.from(ids.data(), {1, int64_t(ids.size())}), encoded.states, mask, true, {});
+  std::vector<Tensor> alpha;
+  for (const Variable& a : decoded.alignments) alpha.push_back(a.value());
+  return alpha;
+}
+
+void S2TTransformer::visit(const std::string& prefix, const Visitor& v) {
+  encoder_.visit(path(prefix, "encoder"), v);
+  decoder_.visit(path(prefix, "decoder"), v);
+  if (config_.source_words > 0) frame_classifier_.visit(path(prefix, "frame_classifier"), v);
+}
+
+}  // namespace alinea

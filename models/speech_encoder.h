@@ -1,0 +1,59 @@
+// From log-mel frames to encoder states: a stem of convolutions (each halves the rate), sinusoidal positions, and layers of
+//   causal convolution · chunk-causal self-attention · feed-forward.
+// A state sees its own chunk and everything before it, so the states of a prefix equal those of the whole utterance: streaming encodes
+// every chunk once (SpeechEncoder::Stream) and never again.
+#pragma once
+#include "models/s2t_config.h"
+#include "nn/multi_head_attention.h"
+
+namespace alinea {
+
+class SpeechEncoder final : public Module {
+ public:
+  SpeechEncoder(Context& context, const S2TConfig& config, RandomKey key);
+
+  struct Output {
+    Variable states;                                        // [B,S,C]
+    std::vector<int32_t> lengths;                           // real states per item
+  };
+  /// features [B,F,bins] with `frames` real ones per item; F is padded by the caller with the value of silence.
+  Output forward(const Variable& features, const std::vector<int32_t>& frames, const Pass& pass);
+
+  /// What streaming remembers: the inputs that the next convolution taps reach back to, and the keys and values of each layer.
+  struct Stream {
+    std::vector<Tensor> stem_before, conv_before;
+    std::vector<std::unique_ptr<AttentionState>> attention;
+    int64_t states = 0;
+  };
+  Stream begin(int64_t capacity);
+  /// features [1, n · frames_per_state, bins] of whole states -> states [1, n, C]. All but the last piece of an utterance must be whole
+  /// chunks; the last one is filled up with silence by the caller.
+  Tensor push(Stream& stream, const Tensor& features);
+
+  int64_t frames_per_state() const { return config_.frames_per_state(); }
+  void set_dropout(const S2TConfig& rates) {
+    config_.dropout = rates.dropout, config_.attention_dropout = rates.attention_dropout, config_.activation_dropout = rates.activation_dropout;
+  }
+  void visit(const std::string& prefix, const Visitor& v) override;
+
+ private:
+  struct Layer {
+    LayerNormLayer conv_norm, attention_norm, ffn_norm;
+    CausalConv conv;
+    MultiHeadAttention attention;
+    FeedForward ffn;
+  };
+  Variable run_stem(const Variable& features, Tape* tape);
+  Variable run_layer(Layer& layer, const Variable& x, const MultiHeadAttention::Options& options, const Pass& pass);
+  Tensor push_layer(Layer& layer, const Tensor& x, Tensor& before, AttentionState& attention);
+
+  Context& context_;
+  S2TConfig config_;
+  std::vector<CausalConv> stem_;
+  std::vector<LayerNormLayer> stem_norms_;
+  std::vector<Layer> layers_;
+  LayerNormLayer final_norm_;
+  Tensor positions_;
+};
+
+}  // namespace alinea

@@ -1,0 +1,144 @@
+#include "models/text_decoder.h"
+
+#include "autograd/avg_pool_time.h"
+#include "autograd/layout.h"
+#include "models/block.h"
+
+namespace alinea {
+
+TextDecoder::TextDecoder(Context& context, const S2TConfig& config, RandomKey key) : context_(context), config_(config) {
+  const int64_t C = config.d_model;
+  embedding_ = normal_parameter(context, {config.target_words, C}, 1 / std::sqrt(double(C)), key.child("embedding"));
+  for (int64_t i = 0; i < config.decoder_layers; ++i) {
+    const RandomKey k = key.child("layers").child(uint64_t(i));
+    Layer layer;
+    layer.self_norm = LayerNormLayer(context, C);
+    layer.cross_norm = LayerNormLayer(context, C);
+    layer.ffn_norm = LayerNormLayer(context, C);
+    layer.self = MultiHeadAttention(context, config.attention.decoder_self, {}, C, config.heads, true, k.child("self"));
+    layer.cross = MultiHeadAttention(context, config.attention.decoder_cross, {}, C, config.heads, false, k.child("cross"));
+    layer.ffn = FeedForward(context, C, config.ffn, activation_named(config.activation), k.child("ffn"));
+    layers_.push_back(std::move(layer));
+  }
+  final_norm_ = LayerNormLayer(context, C);
+  positions_ = sinusoid(context, 0, config.max_positions, C, PositionLayout::interleaved);
+  if (config.has_policy) add_policies(config.policy, key.child("policy"));
+}
+
+void TextDecoder::add_policies(const PolicyConfig& policy, RandomKey key) {
+  config_.has_policy = true;
+  config_.policy = policy;
+  config_.check();
+  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].policy = EmmaPolicy(context_, policy, config_.d_model, key.child(uint64_t(i)));
+}
+
+Variable TextDecoder::embed(const Tensor& ids, int64_t first, Tape* tape) {
+  const int64_t B = ids.size(0), T = ids.size(1), C = config_.d_model;
+  require(first + T <= config_.max_positions, "decoder: token {} is beyond the model's {} positions; raise model.max_positions", first + T, config_.max_positions);
+  const Variable x = embedding(on(tape, embedding_), ids, -1, std::sqrt(double(C)));
+  return add(x, expand(reshape(Variable(positions_.slice(0, first, first + T).to(x.dtype())), {1, T, C}), {B, T, C}));
+}
+
+Variable TextDecoder::project(const Variable& x, Tape* tape) {
+  return linear(config_.norm == "pre" ? final_norm_(x, tape) : x, on(tape, embedding_), Variable());
+}
+
+TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Pass& pass) {
+  require(ids.rank() == 2 && memory.shape().rank == 3 && ids.size(0) == memory.size(0), "decoder: ids {} and encoder states {} do not fit", ids.shape(), memory.shape());
+  require(!monotonic || config_.has_policy, "decoder: this model has no policies; fine-tune it to EMMA first");
+  const bool pre = config_.norm == "pre";
+  const double p = config_.dropout;
+  Output out;
+  Variable pooled;
+  if (monotonic) pooled = avg_pool_time(memory, cross.source_lengths, config_.policy.pooling);
+  MultiHeadAttention::Options own{.mask = Mask::causal(), .dropout = config_.attention_dropout};
+  MultiHeadAttention::Options other{.mask = cross, .pooling = config_.policy.pooling, .dropout = config_.attention_dropout};
+  Variable x = drop(embed(ids, 0, pass.tape), p, pass.child("embedding"));
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const Pass here = pass.child("layers").child(uint64_t(i));
+    x = residual(x, layer.self_norm, pre, p, here.child("self"), [&](const Variable& y) { return layer.self.forward(y, y, own, here.child("s")).y; });
+    x = residual(x, layer.cross_norm, pre, p, here.child("cross"), [&](const Variable& y) {
+      if (monotonic) other.policy = layer.policy.logits(y, pooled, pass.tape);
+      const auto r = layer.cross.forward(y, memory, other, here.child("c"));
+      if (monotonic) out.alignments.push_back(r.alignment);
+      return r.y;
+    });
+    x = residual(x, layer.ffn_norm, pre, p, here.child("ffn"), [&](const Variable& y) { return layer.ffn(y, config_.activation_dropout, here); });
+  }
+  out.logits = project(x, pass.tape);
+  return out;
+}
+
+TextDecoder::State TextDecoder::begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths) {
+  State s;
+  for (Layer& layer : layers_) {
+    s.self.push_back(layer.self.begin(context_, batch, token_capacity));
+    s.cross.push_back(layer.cross.begin(context_, batch, state_capacity, lengths));
+  }
+  return s;
+}
+
+void TextDecoder::read(State& state, const Tensor& memory) {
+  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].cross.append(*state.cross[i], memory);
+  state.states += memory.size(1);
+  if (!config_.has_policy) return;
+  const int64_t width = config_.policy.pooling, in_window = (state.states - 1) % width + 1, n = memory.size(1);
+  const Tensor window = context_.empty({memory.size(0), in_window, memory.size(2)}, memory.dtype());
+  const int64_t fresh = std::min(n, in_window), old = in_window - fresh;
+  if (old > 0) window.slice(1, 0, old).copy_from(state.window.slice(1, 0, old));
+  window.slice(1, old, in_window).copy_from(memory.slice(1, n - fresh, n));
+  state.window = window;
+}
+
+Tensor TextDecoder::step(State& state, const Tensor& ids, std::vector<PolicyVote>* votes) {
+  const bool pre = config_.norm == "pre";
+  const Pass pass;
+  Variable pooled;
+  if (votes) {
+    require(config_.has_policy, "decoder: this model has no policies; choose --policy offline or waitk");
+    pooled = avg_pool_time(Variable(state.window), {}, state.window.size(1));
+    votes->clear();
+  }
+  Variable x = embed(ids.reshape({ids.count(), 1}), state.tokens, nullptr);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    x = residual(x, layer.self_norm, pre, 0, pass, [&](const Variable& y) {
+      layer.self.append(*state.self[i], y.value());
+      return Variable(layer.self.step(*state.self[i], y.value()));
+    });
+    x = residual(x, layer.cross_norm, pre, 0, pass, [&](const Variable& y) {
+      if (votes) {
+        const auto z = layer.policy.logits(y, pooled, nullptr).value().values<double>();
+        for (size_t h = 0; h < z.size(); ++h) votes->push_back({int64_t(i), int64_t(h), 1 / (1 + std::exp(-z[h]))});
+      }
+      return Variable(layer.cross.step(*state.cross[i], y.value()));
+    });
+    x = residual(x, layer.ffn_norm, pre, 0, pass, [&](const Variable& y) { return layer.ffn(y, 0, pass); });
+  }
+  ++state.tokens;
+  return project(x, nullptr).value().reshape({ids.count(), config_.target_words});
+}
+
+void TextDecoder::undo(State& state) {
+  for (auto& s : state.self) s->undo();
+  --state.tokens;
+}
+
+void TextDecoder::visit(const std::string& prefix, const Visitor& v) {
+  v(path(prefix, "embedding"), embedding_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const std::string p = path(prefix, fmt::format("layers.{}", i));
+    Layer& layer = layers_[i];
+    layer.self_norm.visit(path(p, "self_norm"), v);
+    layer.self.visit(path(p, "self"), v);
+    layer.cross_norm.visit(path(p, "cross_norm"), v);
+    layer.cross.visit(path(p, "cross"), v);
+    layer.ffn_norm.visit(path(p, "ffn_norm"), v);
+    layer.ffn.visit(path(p, "ffn"), v);
+    if (config_.has_policy) layer.policy.visit(path(p, "policy"), v);
+  }
+  if (config_.norm == "pre") final_norm_.visit(path(prefix, "final_norm"), v);
+}
+
+}  // namespace alinea

@@ -1,0 +1,69 @@
+// Transformer decoder with tied embeddings and, for EMMA, a policy per layer.
+//   layer: causal self-attention · cross attention on the encoder's states · feed-forward.
+#pragma once
+#include "models/emma_policy.h"
+#include "nn/multi_head_attention.h"
+
+namespace alinea {
+
+/// p(write) of one layer and head at one decision.
+struct PolicyVote {
+  int64_t layer = 0, head = 0;
+  double p = 1;
+};
+
+class TextDecoder final : public Module {
+ public:
+  TextDecoder(Context& context, const S2TConfig& config, RandomKey key);
+
+  struct Output {
+    Variable logits;                                        // [B,T,V]
+    std::vector<Variable> alignments;                       // EMMA: alpha [B, 1 or H, T, J] per layer
+  };
+  /// ids i64 [B,T], memory [B,S,C]; cross: which states each token may see. With `monotonic` the cross attention follows the policies.
+  Output forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Pass& pass);
+
+  /// Step-by-step decoding of `batch` items.
+  struct State {
+    std::vector<std::unique_ptr<AttentionState>> self, cross;
+    int64_t tokens = 0, states = 0;
+    Tensor window;                                          // the newest states, as many as its pooling window holds [B,n,C]
+  };
+  State begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths = {});
+  /// Adds encoder states [B,n,C] to what the next steps see.
+  void read(State& state, const Tensor& memory);
+  /// One token per item: logits [B,V]; votes (when wanted, batch 1) get p of every layer and head on the newest pooled column.
+  Tensor step(State& state, const Tensor& ids, std::vector<PolicyVote>* votes = nullptr);
+  /// Forgets the last step, so that it can be done again after more was read.
+  void undo(State& state);
+
+  bool has_policy() const { return config_.has_policy; }
+  void use_cross_attention(const std::string& family) {
+    for (Layer& layer : layers_) layer.cross.choose(context_, family, {});
+  }
+  /// Adds freshly initialised policies: an offline model becomes an EMMA model.
+  void add_policies(const PolicyConfig& policy, RandomKey key);
+  void set_dropout(const S2TConfig& rates) {
+    config_.dropout = rates.dropout, config_.attention_dropout = rates.attention_dropout, config_.activation_dropout = rates.activation_dropout;
+  }
+  void visit(const std::string& prefix, const Visitor& v) override;
+
+ private:
+  struct Layer {
+    LayerNormLayer self_norm, cross_norm, ffn_norm;
+    MultiHeadAttention self, cross;
+    FeedForward ffn;
+    EmmaPolicy policy;
+  };
+  Variable embed(const Tensor& ids, int64_t first, Tape* tape);
+  Variable project(const Variable& x, Tape* tape);
+
+  Context& context_;
+  S2TConfig config_;
+  Parameter embedding_;                                     // [V,C], also the output projection
+  std::vector<Layer> layers_;
+  LayerNormLayer final_norm_;
+  Tensor positions_;
+};
+
+}  // namespace alinea

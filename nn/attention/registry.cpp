@@ -1,0 +1,28 @@
+#include "nn/attention/attention.h"
+
+namespace alinea {
+
+std::span<const AttentionFamily> attention_families() {
+  static const AttentionFamily families[] = {softmax_family, emma_family};
+  return families;
+}
+
+const AttentionFamily& attention_family(std::string_view name) {
+  std::string known;
+  for (const AttentionFamily& f : attention_families()) {
+    if (f.name == name) return f;
+    known += (known.empty() ? "" : ", ") + std::string(f.name);
+  }
+  fail(Exit::usage, "attention: there is no family '{}'; known are {}", name, known);
+}
+
+ChosenAttention::ChosenAttention(Context& context, std::string_view name, Config options, AttentionShape shape)
+    : family_(&attention_family(name)), attention_(family_->make(context, options, shape)) {}
+
+AttentionOutput ChosenAttention::forward(const AttentionInput& in) const {
+  require(family_->honours(in.mask), "attention {}: cannot honour the mask '{}'; choose another family for this block", family_->name, in.mask.describe());
+  require(!family_->needs_policy || in.policy, "attention {}: needs policy logits; it serves as decoder cross attention of an EMMA model", family_->name);
+  return attention_->forward(in);
+}
+
+}  // namespace alinea

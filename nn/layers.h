@@ -1,0 +1,74 @@
+// The small layers that everything is made of. Initial values follow PyTorch's defaults, so that training compares one to one.
+#pragma once
+#include "autograd/conv1d.h"
+#include "autograd/dropout.h"
+#include "autograd/embedding.h"
+#include "autograd/layer_norm.h"
+#include "autograd/matmul.h"
+#include "nn/module.h"
+
+namespace alinea {
+
+/// What a forward pass carries along: the tape (null: inference) and the key from which dropout draws (seed, path of names, step).
+struct Pass {
+  Tape* tape = nullptr;
+  RandomKey key;
+  bool training = false;                                    // dropout on
+  Pass child(std::string_view name) const { return {tape, key.child(name), training}; }
+  Pass child(uint64_t i) const { return {tape, key.child(i), training}; }
+};
+
+/// x, or dropout(x, p) while training.
+inline Variable drop(const Variable& x, double p, const Pass& pass) { return pass.training && p > 0 ? dropout(x, p, pass.key) : x; }
+
+/// y = act(x Wᵀ + b), W and b from U(±1/√in).
+struct LinearLayer final : Module {
+  Parameter weight, bias;
+  LinearLayer() = default;
+  LinearLayer(Context& context, int64_t in, int64_t out, RandomKey key, bool with_bias = true);
+  Variable operator()(const Variable& x, Tape* tape, Activation activation = Activation::none) {
+    return linear(x, on(tape, weight), bias.value ? on(tape, bias) : Variable(), activation);
+  }
+  void visit(const std::string& prefix, const Visitor& v) override;
+};
+
+struct LayerNormLayer final : Module {
+  Parameter weight, bias;
+  LayerNormLayer() = default;
+  LayerNormLayer(Context& context, int64_t width);
+  Variable operator()(const Variable& x, Tape* tape) { return layer_norm(x, on(tape, weight), on(tape, bias)); }
+  /// {x + residual, norm(x + residual)} in one pass.
+  ResidualNorm after_add(const Variable& x, const Variable& residual, Tape* tape) {
+    return residual_layer_norm(x, residual, on(tape, weight), on(tape, bias));
+  }
+  void visit(const std::string& prefix, const Visitor& v) override;
+};
+
+/// Causal convolution over time: output t sees input stride·t - left … stride·t - left + kernel - 1, zeros before the start.
+struct CausalConv final : Module {
+  Parameter weight, bias;                                   // [out, in, kernel], [out]
+  int64_t stride = 1, left = 0;
+  CausalConv() = default;
+  CausalConv(Context& context, int64_t in, int64_t out, int64_t kernel, int64_t stride, RandomKey key);
+  Variable operator()(const Variable& x, Tape* tape, Activation activation = Activation::none);
+  /// The same on a piece of the sequence, with the `left` inputs that precede it.
+  Tensor step(const Tensor& before, const Tensor& x, Activation activation) const;
+  void visit(const std::string& prefix, const Visitor& v) override;
+};
+
+/// LN is the caller's: y = W₂ act(W₁ x + b₁) + b₂.
+struct FeedForward final : Module {
+  LinearLayer in, out;
+  Activation activation = Activation::relu;
+  FeedForward() = default;
+  FeedForward(Context& context, int64_t width, int64_t hidden, Activation activation, RandomKey key);
+  Variable operator()(const Variable& x, double dropout, const Pass& pass);
+  void visit(const std::string& prefix, const Visitor& v) override;
+};
+
+enum class PositionLayout { halves, interleaved };          // [sin…, cos…] as fairseq, or sin, cos, sin, cos as "Attention is all you need"
+
+/// Sinusoidal positions [rows, width]: angle(i, c) = (first + i) / 10000^{2c/width}, c = 0 … width/2 - 1.
+Tensor sinusoid(Context& context, int64_t first, int64_t rows, int64_t width, PositionLayout layout);
+
+}  // namespace alinea

@@ -1,0 +1,52 @@
+// Modules: named parameters through one visit() each. Loading, saving, the optimiser, `explain` and counting all walk it.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "engine/core/random.h"
+
+namespace alinea {
+
+using Visitor = std::function<void(const std::string& path, Parameter&)>;
+
+class Module {
+ public:
+  virtual ~Module() = default;
+  /// Calls v(prefix + name, parameter) for every parameter, in a fixed order.
+  virtual void visit(const std::string& prefix, const Visitor& v) = 0;
+};
+
+/// "encoder" + "layers" -> "encoder.layers"; an empty prefix adds nothing.
+inline std::string path(const std::string& prefix, const std::string& name) { return prefix.empty() ? name : prefix + "." + name; }
+
+/// The parameter on a tape, or as a constant when it is frozen or there is no tape.
+inline Variable on(Tape* tape, Parameter& p) { return tape && p.trainable ? tape->use(p) : Variable(p.value); }
+
+/// Values drawn from U(-bound, bound); element e depends on (key, e) alone.
+Parameter uniform_parameter(Context& context, const Shape& shape, double bound, RandomKey key);
+Parameter normal_parameter(Context& context, const Shape& shape, double deviation, RandomKey key);
+Parameter constant_parameter(Context& context, const Shape& shape, double value);
+
+/// Every trainable parameter of a module as a slice of one buffer, the gradients as slices of another beside it, so that zeroing,
+/// clipping, the optimiser and checkpoints walk one buffer. Frozen parameters stay where they are and cost no gradient memory.
+struct FlatParameters {
+  struct Entry {
+    std::string path;
+    Parameter* parameter;
+    int64_t begin, count;
+  };
+  Tensor values, grads;
+  std::vector<Entry> entries;
+
+  explicit FlatParameters(Module& module);
+  int64_t count() const { return values ? values.count() : 0; }
+};
+
+int64_t parameter_count(Module& module, bool trainable_only = false);
+
+/// Freezes every parameter whose path starts with one of the prefixes, trains the others. A prefix that matches nothing is an error.
+void freeze(Module& module, const std::vector<std::string>& prefixes);
+
+}  // namespace alinea
