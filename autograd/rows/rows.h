@@ -8,6 +8,7 @@ void register_adamw_rows(OpTable& table);
 void register_attention_product_rows(OpTable& table);
 void register_conv1d_rows(OpTable& table);
 void register_cross_entropy_rows(OpTable& table);
+void register_ctc_loss_rows(OpTable& table);
 void register_dropout_rows(OpTable& table);
 void register_elementwise_rows(OpTable& table);
 void register_embedding_rows(OpTable& table);
@@ -23,6 +24,7 @@ inline void register_all_rows(OpTable& table) {
   register_attention_product_rows(table);
   register_conv1d_rows(table);
   register_cross_entropy_rows(table);
+  register_ctc_loss_rows(table);
   register_dropout_rows(table);
   register_elementwise_rows(table);
   register_embedding_rows(table);
