@@ -13,6 +13,7 @@ void register_dropout_rows(OpTable& table);
 void register_elementwise_rows(OpTable& table);
 void register_embedding_rows(OpTable& table);
 void register_glu_rows(OpTable& table);
+void register_group_norm_rows(OpTable& table);
 void register_layer_norm_rows(OpTable& table);
 void register_layout_rows(OpTable& table);
 void register_matmul_rows(OpTable& table);
@@ -29,6 +30,7 @@ inline void register_all_rows(OpTable& table) {
   register_elementwise_rows(table);
   register_embedding_rows(table);
   register_glu_rows(table);
+  register_group_norm_rows(table);
   register_layer_norm_rows(table);
   register_layout_rows(table);
   register_matmul_rows(table);
