@@ -1,0 +1,115 @@
+#include "data/check.h"
+
+#include <map>
+#include <set>
+
+#include "data/audio.h"
+#include "data/features/log_mel.h"
+#include "data/features/store.h"
+#include "data/manifest.h"
+#include "data/vocabulary.h"
+#include "engine/core/error.h"
+
+namespace alinea {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Checker {
+ public:
+  explicit Checker(const fs::path& folder)
+      : folder_(folder), target_(Vocabulary::load(folder / "vocab.tgt.txt")),
+        source_(fs::exists(folder / "vocab.src.txt") ? Vocabulary::load(folder / "vocab.src.txt") : Vocabulary::source({})) {}
+
+  void check_split(const std::string& name) {
+    const auto rows = read_manifest(folder_ / (name + ".tsv"));
+    DataReport::SplitReport report{name};
+    std::set<std::string> unseen, keys;
+    for (const ManifestRow& row : rows) {
+      const std::string place = name + ".tsv: " + row.id;
+      attempt([&] { report.hours += check_audio(row, place) / 3600; });
+      attempt([&] { target_.encode_text(row.tgt_text, place); });
+      if (row.tgt_text.empty()) problem(place + ": the target text is empty; complete it or remove the row");
+      if (source_.size() > 1) attempt([&] { source_.encode(row.words, place); });
+      for (const std::string& word : split_text(row.tgt_text, ' ')) {
+        if (name == "train") seen_.insert(word);
+        else if (!seen_.count(word)) unseen.insert(word);
+        ++report.target_words;
+      }
+      once(ids_, row.id, name, place, "id");
+      for (const std::string& key : row.keys) keys.insert(key), once(keys_, key, name, place, "number, date or time");
+    }
+    report.utterances = int64_t(rows.size()), report.unseen_target_words = int64_t(unseen.size());
+    report.held_out_keys = name == "train" ? 0 : int64_t(keys.size());
+    attempt([&] { check_features(name, rows); });
+    report_.splits.push_back(report);
+  }
+
+  DataReport take() { return std::move(report_); }
+
+ private:
+  void problem(const std::string& text) {
+    if (report_.problems.size() < 50) report_.problems.push_back(text);
+    else ++report_.further_problems;
+  }
+
+  template <class F>
+  void attempt(F f) {
+    try {
+      f();
+    } catch (const Error& error) {
+      problem(error.what());
+    }
+  }
+
+  void once(std::map<std::string, std::string>& owners, const std::string& what, const std::string& split, const std::string& place, const char* kind) {
+    const auto [owner, fresh] = owners.emplace(what, split);
+    if (!fresh && owner->second != split) problem(fmt::format("{}: the {} '{}' is in {} too; the splits must not share it: prepare the data again", place, kind, what, owner->second));
+  }
+
+  double check_audio(const ManifestRow& row, const std::string& place) const {
+    const AudioInfo info = audio_info(folder_ / row.audio);
+    require_data(info.channels == 1 && info.rate == 16000, "{}: {} has {} channels at {} Hz; expected 1 at 16000: convert it", place, row.audio, info.channels,
+                 info.rate);
+    require_data(log_mel_frames(info.samples) == row.n_frames, "{}: {} has {} samples = {} frames; the manifest says {}: correct n_frames", place, row.audio,
+                 info.samples, log_mel_frames(info.samples), row.n_frames);
+    const double seconds = double(info.samples) / info.rate;
+    for (const auto& [begin, end] : row.word_spans)
+      require_data(end <= seconds + 1e-3, "{}: a word ends at {:.3f} s; the audio at {:.3f} s: correct word_spans", place, end, seconds);
+    return seconds;
+  }
+
+  void check_features(const std::string& name, const std::vector<ManifestRow>& rows) const {
+    if (!FeatureFile::exists(folder_ / "features", name)) return;
+    const FeatureFile features(folder_ / "features", name);
+    require_data(features.size() == int64_t(rows.size()), "features/{}.json: {} utterances; {}.tsv has {}: prepare the data again", name, features.size(), name,
+                 rows.size());
+    for (int64_t i = 0; i < features.size(); ++i)
+      require_data(features.id(i) == rows[i].id && features.frames(i) == rows[i].n_frames,
+                   "features/{}.json: '{}' with {} frames where {}.tsv has '{}' with {}: prepare the data again", name, features.id(i), features.frames(i), name,
+                   rows[i].id, rows[i].n_frames);
+  }
+
+  fs::path folder_;
+  Vocabulary target_, source_;
+  std::set<std::string> seen_;                      // target words of training
+  std::map<std::string, std::string> ids_, keys_;  // → the split that has them
+  DataReport report_;
+};
+
+}  // namespace
+
+DataReport check_data(const fs::path& folder) {
+  require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first", folder.string());
+  Checker checker(folder);
+  bool any = false;
+  for (const char* split : {"train", "dev", "test"}) {
+    if (!fs::exists(folder / (std::string(split) + ".tsv"))) continue;
+    checker.check_split(split);
+    any = true;
+  }
+  require_data(any, "data {}: none of train.tsv, dev.tsv, test.tsv is there; prepare the data first", folder.string());
+  return checker.take();
+}
+
+}  // namespace alinea
