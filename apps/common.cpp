@@ -27,11 +27,12 @@ void add_common(CLI::App& app, CommonOptions& options, Common which) {
   }
   if (has(which, Common::device)) {
     app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-    app.add_option("--dtype", options.dtype, "fp32, or bf16 on a GPU")->capture_default_str()->check(CLI::IsMember({"fp32", "bf16"}));
     app.add_option("--threads", options.threads, "threads of the CPU; 0: one per core")
         ->capture_default_str()
         ->check(CLI::Range(0, 4096));
   }
+  if (has(which, Common::dtype))
+    app.add_option("--dtype", options.dtype, "fp32, or bf16 on a GPU")->capture_default_str()->check(CLI::IsMember({"fp32", "bf16"}));
   if (has(which, Common::seed)) app.add_option("--seed", options.seed, "seed of all random numbers");
   if (has(which, Common::json)) app.add_flag("--json", options.json, "machine-readable output on stdout");
   app.add_flag("-q,--quiet", options.quiet, "only warnings and errors on stderr");

@@ -30,7 +30,7 @@ struct CommonOptions {
 };
 
 /// Which of the common options a command takes; -q and -v are always there.
-enum class Common : unsigned { none = 0, config = 1, device = 2, seed = 4, json = 8, all = 15 };   // device: --device --dtype --threads
+enum class Common : unsigned { none = 0, config = 1, device = 2, dtype = 4, seed = 8, json = 16, all = 31 };   // device: and --threads
 constexpr Common operator|(Common a, Common b) { return Common(unsigned(a) | unsigned(b)); }
 constexpr bool has(Common set, Common flag) { return (unsigned(set) & unsigned(flag)) != 0; }
 

@@ -1,0 +1,104 @@
+// alinea data: makes a corpus, or checks one.
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/progress.h"
+#include "data/check.h"
+#include "data/recipes/announcements.h"
+
+namespace alinea {
+
+namespace {
+
+struct AnnouncementsCommand {
+  CommonOptions common;
+  AnnouncementsOptions recipe;
+};
+
+int prepare(const AnnouncementsCommand& o) {
+  AnnouncementsOptions recipe = o.recipe;
+  set_threads(o.common.threads);
+  recipe.threads = threads();
+  recipe.seed = o.common.seed.value_or(recipe.seed);
+  const Terminal terminal = Terminal::standard_error();
+  double shown = terminal.seconds();
+  prepare_announcements(recipe, [&](int64_t done, int64_t total) {
+    const double now = terminal.seconds(), every = terminal.interactive ? 0.1 : 5;
+    if (o.common.quiet || (done < total && now - shown < every)) return;
+    shown = now;
+    terminal.write(fmt::format("{}{} of {} utterances{}", terminal.interactive ? "\r" : "", done, total, terminal.interactive && done < total ? "" : "\n"));
+  });
+  if (o.common.json) print_json({{"out", recipe.out.string()}, {"train", recipe.train}, {"dev", recipe.dev}, {"test", recipe.test}, {"seed", recipe.seed}});
+  else note(o.common, "{}: ready; check it with alinea data check {}", recipe.out.string(), recipe.out.string());
+  return 0;
+}
+
+void add_prepare(CLI::App& parent, Run& run) {
+  CLI::App* prepare_app = add_command(parent, "prepare", "Make a corpus", "alinea data prepare announcements --out data-announcements");
+  prepare_app->require_subcommand(1);
+  auto o = std::make_shared<AnnouncementsCommand>();
+  AnnouncementsOptions& r = o->recipe;
+  CLI::App* app = add_command(*prepare_app, "announcements", "Spoken numbers, dates, times and announcements from Asterisk's recordings, with translations",
+                              "alinea data prepare announcements --from en --to de --out data-en-de\n"
+                              "alinea data prepare announcements --from fr --to ja --kind numbers --train 2000 --out data-fr-ja");
+  app->add_option("--out", r.out, "folder to make")->required()->type_name("DIR");
+  app->add_option("--from", r.from, "language of the recordings: en, es, fr, it, ru")->capture_default_str();
+  app->add_option("--to", r.to, "language of the translation")->capture_default_str();
+  app->add_option("--kind", r.kind, "mix: announcements of the pair; numbers: plain numbers, for any pair")->capture_default_str()->check(CLI::IsMember({"mix", "numbers"}));
+  app->add_option("--train", r.train, "utterances to train on")->capture_default_str()->check(CLI::PositiveNumber);
+  app->add_option("--dev", r.dev, "utterances to validate on")->capture_default_str()->check(CLI::PositiveNumber);
+  app->add_option("--test", r.test, "utterances to test on")->capture_default_str()->check(CLI::PositiveNumber);
+  app->add_option("--sounds-dir", r.sounds_dir, "where the recordings are")->capture_default_str()->type_name("DIR");
+  app->add_option("--template", r.template_file, "one's own announcements instead of the built-in ones")->type_name("FILE");
+  app->add_option("--threads", o->common.threads, "threads; 0: one per core; changes nothing but the time")->capture_default_str()->check(CLI::Range(0, 4096));
+  add_common(*app, o->common, Common::seed | Common::json);
+  app->callback([o, &run] { run = [o] { return prepare(*o); }; });
+}
+
+void print_report(const std::string& folder, const DataReport& report) {
+  TextTable table({{"split"}, {"utterances", true}, {"hours", true}, {"target words", true}, {"unseen words", true}, {"held-out values", true}});
+  for (const auto& s : report.splits)
+    table.row({s.name, std::to_string(s.utterances), fmt::format("{:.2f}", s.hours), std::to_string(s.target_words), std::to_string(s.unseen_target_words), std::to_string(s.held_out_keys)});
+  fmt::print("{}", table.text());
+  for (const std::string& problem : report.problems) fmt::print(stderr, "{}\n", problem);
+  if (report.further_problems > 0) fmt::print(stderr, "… and {} more\n", report.further_problems);
+  if (!report.ok()) fmt::print(stderr, "alinea: {}: {} problems; prepare the data again\n", folder, int64_t(report.problems.size()) + report.further_problems);
+}
+
+int check(const std::string& folder, const CommonOptions& common) {
+  const DataReport report = check_data(folder);
+  if (common.json) {
+    auto splits = nlohmann::ordered_json::array();
+    for (const auto& s : report.splits)
+      splits.push_back({{"name", s.name}, {"utterances", s.utterances}, {"hours", s.hours}, {"target_words", s.target_words}, {"unseen_target_words", s.unseen_target_words}, {"held_out_keys", s.held_out_keys}});
+    print_json({{"folder", folder}, {"ok", report.ok()}, {"splits", splits}, {"problems", report.problems}, {"further_problems", report.further_problems}});
+  } else {
+    print_report(folder, report);
+  }
+  return report.ok() ? 0 : int(Exit::data);
+}
+
+void add_check(CLI::App& parent, Run& run) {
+  struct Options {
+    CommonOptions common;
+    std::string folder;
+  };
+  auto o = std::make_shared<Options>();
+  CLI::App* app = add_command(parent, "check", "Look through a prepared folder: audio, features, vocabularies, strictness of the split", "alinea data check data-en-de --json");
+  app->add_option("folder", o->folder, "what data prepare made")->required()->type_name("DIR");
+  add_common(*app, o->common, Common::json);
+  app->callback([o, &run] { run = [o] { return check(o->folder, o->common); }; });
+}
+
+}  // namespace
+
+void add_data(CLI::App& program, Run& run) {
+  CLI::App* app = add_command(program, "data", "Make and check corpora", "alinea data prepare announcements --out data-en-de\nalinea data check data-en-de");
+  app->require_subcommand(1);
+  add_prepare(*app, run);
+  add_check(*app, run);
+}
+
+}  // namespace alinea
