@@ -7,8 +7,8 @@ namespace alinea {
 namespace {
 
 CtcLoss options(const OpCall& c) {
-  const std::string reduction = c.text("reduction");                // "none" reads as empty, see make_call
-  require(reduction.empty() || reduction == "none" || reduction == "mean" || reduction == "sum", "ctc_loss: reduction '{}' is not one of mean, sum, none", reduction);
+  const std::string reduction = c.text("reduction");
+  require(reduction == "none" || reduction == "mean" || reduction == "sum", "ctc_loss: reduction '{}' is not one of mean, sum, none", reduction);
   return {.blank = c.integer("blank"),
           .zero_infinity = c.flag("zero_infinity"),
           .reduction = reduction == "mean" ? Reduction::mean : reduction == "sum" ? Reduction::sum : Reduction::none,

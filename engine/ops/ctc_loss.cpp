@@ -11,9 +11,15 @@ namespace {
 
 constexpr double impossible = -std::numeric_limits<double>::infinity();
 
+// log(e^a + e^b) and log(e^a + e^b + e^c). The largest gives 1 to the sum, so it needs no exponential.
+double log_add(double a, double b) {
+  if (a < b) std::swap(a, b);
+  return b == impossible ? a : a + std::log(1 + std::exp(b - a));
+}
 double log_add(double a, double b, double c) {
-  const double m = std::max({a, b, c});
-  return m == impossible ? impossible : m + std::log(std::exp(a - m) + std::exp(b - m) + std::exp(c - m));
+  if (a < b) std::swap(a, b);
+  if (a < c) std::swap(a, c);
+  return a == impossible ? a : a + std::log(1 + std::exp(b - a) + std::exp(c - a));
 }
 
 // log Σ e^x of each frame.
@@ -59,21 +65,21 @@ struct Item {
       const double* before = alpha + (t - 1) * S;
       double* now = alpha + t * S;
       for (int64_t s = 0; s < S; ++s)
-        now[s] = log_y(t, s) + log_add(before[s], s >= 1 ? before[s - 1] : impossible, skips(s) ? before[s - 2] : impossible);
+        now[s] = log_y(t, s) + (skips(s) ? log_add(before[s], before[s - 1], before[s - 2]) : s >= 1 ? log_add(before[s], before[s - 1]) : before[0]);
     }
     const double* last = alpha + (frames - 1) * S;
-    return log_add(last[S - 1], S >= 2 ? last[S - 2] : impossible, impossible);
+    return S == 1 ? last[0] : log_add(last[S - 1], last[S - 2]);
   }
 
   // d_t(v) = g · (y_t(v) − Σ_{s: l'_s = v} α_t(s) β_t(s) / P), last frame first. d may be the logits: frame t is read before it is written.
   void backward(const double* alpha, double log_p, T* d, double g) const {
     const int64_t S = count();
-    std::vector<double> beta(size_t(S), impossible), next(size_t(S) + 2, impossible);       // next: β_{t+1} y_{t+1}, two states beyond the end
+    std::vector<double> beta(size_t(S), impossible), next(size_t(S) + 1, impossible);       // next: β_{t+1} y_{t+1}, one state beyond the end
     for (int64_t t = frames - 1; t >= 0; --t) {
       for (int64_t s = 0; s < S; ++s) {
         const size_t i = size_t(s);
         if (t == frames - 1) beta[i] = s >= S - 2 ? 0 : impossible;
-        else beta[i] = log_add(next[i], next[i + 1], s + 2 < S && skips(s + 2) ? next[i + 2] : impossible);
+        else beta[i] = s + 2 < S && skips(s + 2) ? log_add(next[i], next[i + 1], next[i + 2]) : log_add(next[i], next[i + 1]);
       }
       for (int64_t s = 0; s < S; ++s) next[size_t(s)] = beta[size_t(s)] + log_y(t, s);
       softmax_row(logits + t * V, T(log_total[t]), d + t * V, T(g), V);
