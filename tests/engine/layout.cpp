@@ -1,8 +1,10 @@
-#include "engine/ops/layout.h"
+#include "autograd/layout.h"
 
 #include <doctest/doctest.h>
 
 #include <numeric>
+
+#include "autograd/elementwise.h"
 
 using namespace alinea;
 
@@ -79,4 +81,12 @@ TEST_CASE("layout: expand repeats every axis pattern") {
   CHECK(Expand{{2, 3}}.forward(counting({}), nullptr).values<float>() == std::vector<float>(6, 0));
   CHECK(Expand{{0, 3}}.forward(counting({3}), nullptr).count() == 0);
   CHECK_THROWS_WITH(Expand{large}.forward(counting({4}), nullptr), doctest::Contains("every axis must be equal or 1"));
+}
+
+TEST_CASE("layout: gradients that are strided views add up on the tape") {
+  Tape tape;
+  const Variable x = tape.watch(counting({2, 3}));
+  const Variable y = add(scale(compact(transpose(x, 0, 1)), 2), scale(compact(transpose(x, 0, 1)), 3));
+  tape.backward(std::span(&y, 1), {counting({3, 2})});
+  CHECK(tape.grad(x).values<float>() == std::vector<float>{0, 10, 20, 5, 15, 25});
 }
