@@ -6,6 +6,8 @@ namespace alinea {
 
 void register_adamw_rows(OpTable& table);
 void register_attention_product_rows(OpTable& table);
+void register_attention_rows(OpTable& table);
+void register_avg_pool_time_rows(OpTable& table);
 void register_conv1d_rows(OpTable& table);
 void register_cross_entropy_rows(OpTable& table);
 void register_ctc_loss_rows(OpTable& table);
@@ -14,15 +16,19 @@ void register_elementwise_rows(OpTable& table);
 void register_embedding_rows(OpTable& table);
 void register_glu_rows(OpTable& table);
 void register_group_norm_rows(OpTable& table);
+void register_latency_rows(OpTable& table);
 void register_layer_norm_rows(OpTable& table);
 void register_layout_rows(OpTable& table);
 void register_matmul_rows(OpTable& table);
+void register_monotonic_rows(OpTable& table);
 void register_reduce_rows(OpTable& table);
 void register_softmax_rows(OpTable& table);
 
 inline void register_all_rows(OpTable& table) {
   register_adamw_rows(table);
   register_attention_product_rows(table);
+  register_attention_rows(table);
+  register_avg_pool_time_rows(table);
   register_conv1d_rows(table);
   register_cross_entropy_rows(table);
   register_ctc_loss_rows(table);
@@ -31,9 +37,11 @@ inline void register_all_rows(OpTable& table) {
   register_embedding_rows(table);
   register_glu_rows(table);
   register_group_norm_rows(table);
+  register_latency_rows(table);
   register_layer_norm_rows(table);
   register_layout_rows(table);
   register_matmul_rows(table);
+  register_monotonic_rows(table);
   register_reduce_rows(table);
   register_softmax_rows(table);
 }

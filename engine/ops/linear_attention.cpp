@@ -1,0 +1,420 @@
+#include "engine/ops/linear_attention.h"
+
+#include "engine/core/parallel.h"
+#include "engine/ops/heads.h"
+#include "engine/ops/softmax_attention.h"
+#include "engine/ops/softmax_tile.h"
+#include "engine/ops/tile.h"
+
+namespace alinea {
+
+namespace {
+
+constexpr int64_t tile_rows = 64;
+
+// A feature map: φ and φ', from x.
+struct ReluMap {
+  template <Vector V>
+  ALINEA_INLINE static V value(V x) { return x > 0 ? x : V{}; }
+  template <Vector V>
+  ALINEA_INLINE static V slope(V x) { return x > 0 ? V{} + 1 : V{}; }
+};
+
+// f(map) for the chosen map.
+template <class F>
+void with_map(FeatureMap map, F&& f) {
+  switch (map) {
+    case FeatureMap::relu: return f(ReluMap{});
+  }
+}
+
+template <class T, class Map>
+ALINEA_KERNEL void map_rows(T* x, int64_t n, T factor) {
+  for (int64_t i = 0; i < n; i += lanes<T>) store(x + i, Map::value(load(x + i)) * factor);
+}
+// out = factor · g φ'(x)
+template <class T, class Map>
+ALINEA_KERNEL void slope_rows(const T* g, int64_t g_step, const T* x, int64_t x_step, int64_t rows, int64_t width, T factor, T* out, int64_t out_step) {
+  for (int64_t r = 0; r < rows; ++r, g += g_step, x += x_step, out += out_step) {
+    int64_t d = 0;
+    for (; d + lanes<T> <= width; d += lanes<T>) store(out + d, load(g + d) * Map::slope(load(x + d)) * factor);
+    if (d < width) store_part(out + d, load_part(g + d, width - d) * Map::slope(load_part(x + d, width - d)) * factor, width - d);
+  }
+}
+template <class T, class Map>
+ALINEA_KERNEL void fold(const T* k, int64_t k_step, const T* v, int64_t v_step, int64_t rows, int64_t width, T* state, T* sums) {
+  for (int64_t r = 0; r < rows; ++r, k += k_step, v += v_step)
+    for (int64_t d = 0; d < width; ++d) {
+      const T f = Map::value(Vec<T>{} + k[d])[0];
+      if (f == 0) continue;                                  // a closed feature adds nothing
+      sums[d] += f;
+      T* s = state + d * width;
+      int64_t e = 0;
+      for (; e + lanes<T> <= width; e += lanes<T>) store(s + e, load(s + e) + f * load(v + e));
+      for (; e < width; ++e) s[e] += f * v[e];
+    }
+}
+template <class T, class Map>
+ALINEA_KERNEL void read_row(const T* q, const T* state, const T* sums, int64_t width, T scale, T eps, bool clamp, T* y) {
+  std::fill(y, y + width, T(0));
+  T z = 0;
+  for (int64_t d = 0; d < width; ++d) {
+    const T f = Map::value(Vec<T>{} + q[d])[0] * scale;
+    if (f == 0) continue;
+    z += f * sums[d];
+    const T* s = state + d * width;
+    int64_t e = 0;
+    for (; e + lanes<T> <= width; e += lanes<T>) store(y + e, load(y + e) + f * load(s + e));
+    for (; e < width; ++e) y[e] += f * s[e];
+  }
+  const T w = 1 / (clamp ? (z < eps ? eps : z) : z + eps);
+  for (int64_t e = 0; e < width; ++e) y[e] *= w;
+}
+
+// The rows of one head in tiles, with the columns that all rows (low) and some rows (high) of each tile see.
+struct RowTiles {
+  struct Tile {
+    int64_t first, rows, low, high;
+  };
+  std::vector<int64_t> visible;
+  std::vector<Tile> tiles;
+  int64_t columns = 0;                                       // seen by any row
+
+  RowTiles(const Mask& mask, int64_t item, int64_t T, int64_t S) {
+    const int64_t real = mask.target_lengths.empty() ? T : std::min<int64_t>(T, mask.target_lengths[size_t(item)]);
+    for (int64_t i = 0; i < real; ++i) {
+      visible.push_back(mask.visible(item, i, S));
+      require(i == 0 || visible[size_t(i)] >= visible[size_t(i - 1)],
+              "linear_attention: row {} sees {} columns, the row before {}; a linear state only grows, write times must not decrease", i, visible[size_t(i)],
+              visible[size_t(i - 1)]);
+    }
+    for (int64_t i = 0; i < real; i += tile_rows) {
+      const int64_t n = std::min(tile_rows, real - i);
+      tiles.push_back({i, n, visible[size_t(i)], visible[size_t(i + n - 1)]});
+    }
+    columns = tiles.empty() ? 0 : tiles.back().high;
+  }
+  int64_t real() const { return int64_t(visible.size()); }
+};
+
+template <class T>
+struct Call {
+  const LinearAttention& op;
+  Heads<const T> q, k, v;
+  int64_t B, H, T_, S, D, P, PV;                             // P, PV: D and D + 1 in whole vectors
+  std::vector<RowTiles> tiles;                               // per item
+
+  Call(const LinearAttention& op, const Tensor& qt, const Tensor& kt, const Tensor& vt)
+      : op(op), q(qt), k(kt), v(vt), B(qt.size(0)), H(qt.size(1)), T_(qt.size(2)), S(kt.size(2)), D(qt.size(3)), P(whole_vectors<T>(D)),
+        PV(whole_vectors<T>(D + 1)) {
+    for (int64_t b = 0; b < B; ++b) tiles.emplace_back(op.mask, b, T_, S);
+  }
+  int64_t grain() const { return std::max<int64_t>(1, int64_t(1e5 / std::max(1.0, double(T_ + S) * double(D * D)))); }
+  int64_t rows_t() const { return (T_ + tile_rows) / tile_rows * tile_rows + tile_rows; }
+  int64_t rows_s() const { return (S + tile_rows) / tile_rows * tile_rows + tile_rows; }
+};
+
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(T* at) : at_(at) {}
+  T* take(int64_t n) {
+    T* p = at_;
+    at_ += whole_vectors<T>(n);
+    return p;
+  }
+
+ private:
+  T* at_;
+};
+
+// φ(x), padded with zeros.
+template <class T>
+void pack_features(FeatureMap map, const T* x, int64_t step, int64_t rows, int64_t width, double factor, T* to) {
+  pack_rows(x, step, rows, width, T(1), to);
+  with_map(map, [&]<class Map>(Map) { map_rows<T, Map>(to, rows * whole_vectors<T>(width), T(factor)); });
+}
+// [v, 1], padded with zeros.
+template <class T>
+void pack_values(const T* v, int64_t step, int64_t rows, int64_t width, T* to) {
+  const int64_t padded = whole_vectors<T>(width + 1);
+  scale_rows(v, step, rows, width, T(1), to, padded);
+  for (int64_t r = 0; r < rows; ++r) {
+    to[r * padded + width] = 1;
+    std::fill(to + r * padded + width + 1, to + (r + 1) * padded, T(0));
+  }
+  std::fill(to + rows * padded, to + whole_fours(rows) * padded, T(0));
+}
+// Row r keeps the columns that it sees of a tile that starts at column `first`.
+template <class T>
+void hide(T* tile, const int64_t* visible, int64_t rows, int64_t first, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t n = std::clamp<int64_t>(visible[r] - first, 0, columns);
+    std::fill(tile + r * tile_rows + n, tile + r * tile_rows + columns, T(0));
+  }
+}
+
+template <class T>
+void forward_head(const Call<T>& c, int64_t unit, T* memory, const Heads<T>& y, T* kept_sums) {
+  Scratch<T> scratch(memory);
+  const int64_t P = c.P, PV = c.PV;
+  const RowTiles& rows = c.tiles[size_t(unit / c.H)];
+  const LinearForm& form = c.op.form;
+  T* keys = scratch.take(c.rows_s() * P);
+  T* values = scratch.take(c.rows_s() * PV);
+  T* queries = scratch.take(tile_rows * P);
+  T* keys_t = scratch.take(tile_rows * P);
+  T* scores = scratch.take(tile_rows * tile_rows);
+  T* out = scratch.take(tile_rows * PV);
+  T* state = scratch.take(whole_fours(c.D) * PV);
+  pack_features(form.map, c.k.at(unit), c.k.row, rows.columns, c.D, 1, keys);
+  pack_values(c.v.at(unit), c.v.row, rows.columns, c.D, values);
+  std::fill(state, state + whole_fours(c.D) * PV, T(0));
+  int64_t done = 0;
+  for (const auto& t : rows.tiles) {
+    tile_product<T>({whole_fours(c.D), PV, t.low - done, keys + done * P, 1, P, values + done * PV, PV, panel_width<T>, state, PV, true});
+    done = t.low;
+    const int64_t fours = whole_fours(t.rows);
+    pack_features(form.map, c.q.at(unit, t.first), c.q.row, t.rows, c.D, form.scale, queries);
+    tile_product<T>({fours, PV, c.D, queries, P, 1, state, PV, panel_width<T>, out, PV, false});
+    for (int64_t j = t.low; j < t.high; j += tile_rows) {
+      const int64_t m = std::min(tile_rows, t.high - j), whole = whole_vectors<T>(m);
+      pack_transposed<T>(keys + j * P, P, m, c.D, keys_t);
+      tile_product<T>({fours, whole, c.D, queries, P, 1, keys_t, panel_width<T>, panel_width<T> * c.D, scores, tile_rows, false});
+      hide(scores, rows.visible.data() + t.first, t.rows, j, m);
+      tile_product<T>({fours, PV, m, scores, tile_rows, 1, values + j * PV, PV, panel_width<T>, out, PV, true});
+    }
+    for (int64_t r = 0; r < t.rows; ++r) {
+      const T z = out[r * PV + c.D], eps = T(form.eps);
+      if (kept_sums) kept_sums[unit * c.T_ + t.first + r] = z;
+      scale_rows(out + r * PV, PV, 1, c.D, 1 / (form.floor == Floor::add ? z + eps : z < eps ? eps : z), y.at(unit, t.first + r), y.row);
+    }
+  }
+  for (int64_t i = rows.real(); i < c.T_; ++i) {             // rows past the target's length
+    std::fill_n(y.at(unit, i), c.D, T(0));
+    if (kept_sums) kept_sums[unit * c.T_ + i] = 0;
+  }
+}
+
+template <class T>
+int64_t forward_scratch(const Call<T>& c) {
+  return (c.rows_s() + 2 * tile_rows) * c.P + (c.rows_s() + tile_rows + c.P) * c.PV + tile_rows * tile_rows + 8 * lanes<T>;
+}
+
+// What backward holds of one head.
+template <class T>
+struct Work {
+  T *keys, *values, *queries, *outer, *dq, *dk, *dv, *keys_t, *values_t, *weights, *slopes, *state;
+  Work(const Call<T>& c, T* memory) {
+    Scratch<T> s(memory);
+    keys = s.take(c.rows_s() * c.P), values = s.take(c.rows_s() * c.PV), queries = s.take(c.rows_t() * c.P), outer = s.take(c.rows_t() * c.PV);
+    dq = s.take(c.rows_t() * c.P), dk = s.take(c.rows_s() * c.P), dv = s.take(c.rows_s() * c.PV);
+    keys_t = s.take(tile_rows * c.P), values_t = s.take(transposed(c)), weights = s.take(tile_rows * tile_rows), slopes = s.take(tile_rows * tile_rows);
+    state = s.take(whole_fours(c.D + 1) * c.PV);
+  }
+  // A transpose of up to max(64, D) columns by D + 1 rows, in whole panels.
+  static int64_t transposed(const Call<T>& c) { return (std::max(c.P, tile_rows) + panel_width<T>) * c.PV; }
+  static int64_t size(const Call<T>& c) {
+    return 2 * (c.rows_s() + c.rows_t()) * (c.P + c.PV) + tile_rows * c.P + transposed(c) + 2 * tile_rows * tile_rows + (c.P + 4) * c.PV + 16 * lanes<T>;
+  }
+};
+
+// G' = [w g, −χ w g·o]
+template <class T>
+void pack_outer(const Call<T>& c, int64_t unit, const RowTiles& rows, const Heads<const T>& g, const Heads<const T>& y, const T* sums, T* outer) {
+  const LinearForm& form = c.op.form;
+  for (int64_t i = 0; i < rows.real(); ++i) {
+    const T z = sums[unit * c.T_ + i], eps = T(form.eps);
+    const bool floored = form.floor == Floor::clamp && z < eps;
+    const T w = 1 / (form.floor == Floor::add ? z + eps : floored ? eps : z);
+    T* to = outer + i * c.PV;
+    T dot;
+    row_products(g.at(unit, i), g.row, y.at(unit, i), y.row, 1, c.D, &dot);
+    scale_rows(g.at(unit, i), g.row, 1, c.D, w, to, c.PV);
+    to[c.D] = floored ? T(0) : -w * dot;
+    std::fill(to + c.D + 1, to + c.PV, T(0));
+  }
+  std::fill(outer + rows.real() * c.PV, outer + whole_fours(rows.real()) * c.PV, T(0));
+}
+
+// Left to right: dφ(q) from the growing state Σ v' φ(k)ᵀ, and all terms of the masked squares.
+template <class T>
+void sweep_right(const Call<T>& c, const RowTiles& rows, const Work<T>& w) {
+  const int64_t P = c.P, PV = c.PV, height = whole_fours(c.D + 1);
+  std::fill(w.state, w.state + height * P, T(0));
+  int64_t done = 0;
+  for (const auto& t : rows.tiles) {
+    const int64_t fours = whole_fours(t.rows);
+    T *queries = w.queries + t.first * P, *outer = w.outer + t.first * PV, *dq = w.dq + t.first * P;
+    tile_product<T>({height, P, t.low - done, w.values + done * PV, 1, PV, w.keys + done * P, P, panel_width<T>, w.state, P, true});
+    done = t.low;
+    tile_product<T>({fours, P, c.D + 1, outer, PV, 1, w.state, P, panel_width<T>, dq, P, false});
+    for (int64_t j = t.low; j < t.high; j += tile_rows) {
+      const int64_t m = std::min(tile_rows, t.high - j), whole = whole_vectors<T>(m), high = whole_fours(m);
+      pack_transposed<T>(w.keys + j * P, P, m, c.D, w.keys_t);
+      pack_transposed<T>(w.values + j * PV, PV, m, c.D + 1, w.values_t);
+      tile_product<T>({fours, whole, c.D, queries, P, 1, w.keys_t, panel_width<T>, panel_width<T> * c.D, w.weights, tile_rows, false});
+      tile_product<T>({fours, whole, c.D + 1, outer, PV, 1, w.values_t, panel_width<T>, panel_width<T> * (c.D + 1), w.slopes, tile_rows, false});
+      hide(w.weights, rows.visible.data() + t.first, t.rows, j, whole);
+      hide(w.slopes, rows.visible.data() + t.first, t.rows, j, whole);
+      tile_product<T>({fours, P, m, w.slopes, tile_rows, 1, w.keys + j * P, P, panel_width<T>, dq, P, true});
+      tile_product<T>({high, P, t.rows, w.slopes, 1, tile_rows, queries, P, panel_width<T>, w.dk + j * P, P, true});
+      tile_product<T>({high, PV, t.rows, w.weights, 1, tile_rows, outer, PV, panel_width<T>, w.dv + j * PV, PV, true});
+    }
+  }
+}
+
+// Right to left: what columns get from the tiles that see them whole, through the state Σ φ(q) G'ᵀ.
+template <class T>
+void sweep_left(const Call<T>& c, const RowTiles& rows, const Work<T>& w) {
+  const int64_t P = c.P, PV = c.PV, height = whole_fours(c.D);
+  std::fill(w.state, w.state + height * PV, T(0));
+  auto spread = [&](int64_t begin, int64_t end) {
+    if (begin >= end) return;
+    pack_transposed<T>(w.state, PV, c.D, c.D + 1, w.values_t);
+    for (int64_t j = begin; j < end; j += tile_rows) {
+      // Rows come in fours; what the last block adds beyond `end` must not count twice, so those rows go through the tile buffers.
+      const int64_t m = std::min(tile_rows, end - j), whole = m / 4 * 4, rest = m - whole;
+      tile_product<T>({whole, P, c.D + 1, w.values + j * PV, PV, 1, w.values_t, panel_width<T>, panel_width<T> * (c.D + 1), w.dk + j * P, P, true});
+      tile_product<T>({whole, PV, c.D, w.keys + j * P, P, 1, w.state, PV, panel_width<T>, w.dv + j * PV, PV, true});
+      if (rest == 0) continue;
+      const int64_t at = j + whole;
+      tile_product<T>({4, P, c.D + 1, w.values + at * PV, PV, 1, w.values_t, panel_width<T>, panel_width<T> * (c.D + 1), w.keys_t, P, false});
+      for (int64_t i = 0; i < rest * P; ++i) w.dk[at * P + i] += w.keys_t[i];
+      tile_product<T>({4, PV, c.D, w.keys + at * P, P, 1, w.state, PV, panel_width<T>, w.keys_t, PV, false});
+      for (int64_t i = 0; i < rest * PV; ++i) w.dv[at * PV + i] += w.keys_t[i];
+    }
+  };
+  for (size_t n = rows.tiles.size(); n-- > 0;) {
+    const auto& t = rows.tiles[n];
+    if (n + 1 < rows.tiles.size()) spread(t.low, rows.tiles[n + 1].low);
+    tile_product<T>({height, PV, t.rows, w.queries + t.first * P, 1, P, w.outer + t.first * PV, PV, panel_width<T>, w.state, PV, true});
+  }
+  if (!rows.tiles.empty()) spread(0, rows.tiles[0].low);
+}
+
+template <class T>
+void backward_head(const Call<T>& c, int64_t unit, T* memory, const Heads<const T>& g, const Heads<const T>& y, const T* sums, const Grads<3>& d) {
+  const RowTiles& rows = c.tiles[size_t(unit / c.H)];
+  const LinearForm& form = c.op.form;
+  const Work<T> w(c, memory);
+  pack_features(form.map, c.k.at(unit), c.k.row, rows.columns, c.D, 1, w.keys);
+  pack_values(c.v.at(unit), c.v.row, rows.columns, c.D, w.values);
+  pack_features(form.map, c.q.at(unit), c.q.row, rows.real(), c.D, form.scale, w.queries);
+  pack_outer(c, unit, rows, g, y, sums, w.outer);
+  std::fill(w.dk, w.dk + c.rows_s() * c.P, T(0));
+  std::fill(w.dv, w.dv + c.rows_s() * c.PV, T(0));
+  sweep_right(c, rows, w);
+  if (d[1] || d[2]) sweep_left(c, rows, w);
+  with_map(form.map, [&]<class Map>(Map) {
+    if (d[0]) {
+      const Heads<T> to(d[0]);
+      slope_rows<T, Map>(w.dq, c.P, c.q.at(unit), c.q.row, rows.real(), c.D, T(form.scale), to.at(unit), to.row);
+      for (int64_t i = rows.real(); i < c.T_; ++i) std::fill_n(to.at(unit, i), c.D, T(0));
+    }
+    if (d[1]) {
+      const Heads<T> to(d[1]);
+      slope_rows<T, Map>(w.dk, c.P, c.k.at(unit), c.k.row, c.S, c.D, T(1), to.at(unit), to.row);
+    }
+  });
+  if (d[2]) {
+    const Heads<T> to(d[2]);
+    scale_rows(w.dv, c.PV, c.S, c.D, T(1), to.at(unit), to.row);
+  }
+}
+
+// f(unit, scratch) for every head, each thread with `size` numbers of its own.
+template <class T, class F>
+void each_head(const Call<T>& c, Context& context, int64_t size, F&& f) {
+  const int64_t units = c.B * c.H;
+  const int count = threads_for(units, c.grain());
+  const Tensor memory = context.empty(Shape{count, size}, dtype_of<T>);
+  parallel_for(count, 1, [&](int64_t first, int64_t last) {
+    for (int64_t worker = first; worker < last; ++worker)
+      for (int64_t unit = units * worker / count; unit < units * (worker + 1) / count; ++unit) f(unit, memory.data<T>() + worker * size);
+  });
+}
+
+}  // namespace
+
+Tensor LinearAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v, Saved* kept) const {
+  check_attention("linear_attention", q, k, v, mask);
+  require(form.eps > 0, "linear_attention: eps {} must be above 0, a row may have no similarity to anything", form.eps);
+  const Tensor y = empty_heads(q);
+  Tensor sums;
+  if (kept) sums = q.context().empty({q.size(0), q.size(1), q.size(2)}, q.dtype());
+  with_float(q.dtype(), "linear_attention", [&]<class T>() {
+    const Call<T> c(*this, q, k, v);
+    const Heads<T> out(y);
+    each_head(c, q.context(), forward_scratch(c), [&](int64_t unit, T* memory) { forward_head(c, unit, memory, out, sums ? sums.data<T>() : nullptr); });
+  });
+  if (kept) kept->q = q, kept->k = k, kept->v = v, kept->y = y, kept->sums = sums;
+  return y;
+}
+
+Grads<3> LinearAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const {
+  g = dense_rows(g);
+  Grads<3> d;
+  if (need[0]) d[0] = empty_heads(kept.q);
+  if (need[1]) d[1] = empty_heads(kept.k);
+  if (need[2]) d[2] = empty_heads(kept.v);
+  with_float(g.dtype(), "linear_attention", [&]<class T>() {
+    const Call<T> c(*this, kept.q, kept.k, kept.v);
+    const Heads<const T> outer(g), y(kept.y);
+    each_head(c, g.context(), Work<T>::size(c), [&](int64_t unit, T* memory) { backward_head(c, unit, memory, outer, y, kept.sums.data<T>(), d); });
+  });
+  return d;
+}
+
+LinearAttentionState::LinearAttentionState(Context& context, int64_t batch, int64_t heads, int64_t width, DType dtype, const LinearForm& form)
+    : form_(form), state_(context.zeros({batch, heads, width, width}, dtype)), sums_(context.zeros({batch, heads, width}, dtype)) {}
+
+void LinearAttentionState::append(const Tensor& k, const Tensor& v) {
+  check_attention("linear_attention state", k, k, v, {});
+  require(k.size(0) == state_.size(0) && k.size(1) == state_.size(1) && k.size(3) == state_.size(3), "linear_attention state: k is {}, the state {}", k.shape(),
+          state_.shape());
+  const int64_t D = k.size(3);
+  with_float(k.dtype(), "linear_attention", [&]<class T>() {
+    const Heads<const T> keys(k), values(v);
+    with_map(form_.map, [&]<class Map>(Map) {
+      parallel_for(k.size(0) * k.size(1), std::max<int64_t>(1, int64_t(2e5 / std::max(1.0, double(k.size(2) * D * D)))), [&](int64_t begin, int64_t end) {
+        for (int64_t u = begin; u < end; ++u)
+          fold<T, Map>(keys.at(u), keys.row, values.at(u), values.row, k.size(2), D, state_.data<T>() + u * D * D, sums_.data<T>() + u * D);
+      });
+    });
+  });
+}
+
+Tensor LinearAttentionState::step(const Tensor& q) const {
+  check_attention("linear_attention state", q, q, q, {});
+  require(q.size(0) == state_.size(0) && q.size(1) == state_.size(1) && q.size(3) == state_.size(3), "linear_attention state: q is {}, the state {}", q.shape(),
+          state_.shape());
+  const Tensor y = empty_heads(q);
+  const int64_t D = q.size(3), rows = q.size(2);
+  with_float(q.dtype(), "linear_attention", [&]<class T>() {
+    const Heads<const T> queries(q);
+    const Heads<T> out(y);
+    with_map(form_.map, [&]<class Map>(Map) {
+      parallel_for(q.size(0) * q.size(1), std::max<int64_t>(1, int64_t(2e5 / std::max(1.0, double(rows * D * D)))), [&](int64_t begin, int64_t end) {
+        for (int64_t u = begin; u < end; ++u)
+          for (int64_t i = 0; i < rows; ++i)
+            read_row<T, Map>(queries.at(u, i), state_.data<T>() + u * D * D, sums_.data<T>() + u * D, D, T(form_.scale), T(form_.eps),
+                             form_.floor == Floor::clamp, out.at(u, i));
+      });
+    });
+  });
+  return y;
+}
+
+void LinearAttentionState::reorder(const std::vector<int32_t>& items) {
+  require(int64_t(items.size()) == state_.size(0), "linear_attention state: {} items to keep for a batch of {}", items.size(), state_.size(0));
+  const Tensor state = state_.clone(), sums = sums_.clone();
+  for (size_t b = 0; b < items.size(); ++b) {
+    const auto to = int64_t(b), from = int64_t(items[b]);
+    require(from >= 0 && from < state.size(0), "linear_attention state: there is no item {} in a batch of {}", from, state.size(0));
+    state_.slice(0, to, to + 1).copy_from(state.slice(0, from, from + 1));
+    sums_.slice(0, to, to + 1).copy_from(sums.slice(0, from, from + 1));
+  }
+}
+
+}  // namespace alinea
