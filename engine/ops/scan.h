@@ -1,0 +1,102 @@
+// Scans along a row inside one vector register: log2(lanes) steps of "shift, combine", so that a recurrence over columns runs on
+// consecutive columns of a row-major array. Hillis and Steele, "Data parallel algorithms", CACM 29 (1986).
+#pragma once
+#include <limits>
+#include <utility>
+
+#include "engine/core/vec.h"
+
+namespace alinea {
+
+namespace scan_detail {
+template <int K, Vector V, size_t... I>
+ALINEA_INLINE V window(V low, V high, std::index_sequence<I...>) { return __builtin_shufflevector(low, high, (int(I) + K)...); }
+}  // namespace scan_detail
+
+/// Lanes K, K+1, … of the two registers low, high laid end to end.
+template <int K, Vector V>
+ALINEA_INLINE V window(V low, V high) { return scan_detail::window<K>(low, high, std::make_index_sequence<size_t(lanes<Lane<V>>)>()); }
+/// Lane l holds column l - K: the columns before lane 0 come from the end of `before`.
+template <int K, Vector V>
+ALINEA_INLINE V shift_up(V v, V before) { return window<int(lanes<Lane<V>>) - K>(before, v); }
+/// Lane l holds column l + K: the columns after the last lane come from the start of `after`.
+template <int K, Vector V>
+ALINEA_INLINE V shift_down(V v, V after) { return window<K>(v, after); }
+
+namespace scan_detail {
+template <int L, Vector V, size_t... I>
+ALINEA_INLINE V spread(V v, std::index_sequence<I...>) { return __builtin_shufflevector(v, v, (int(I) * 0 + L)...); }
+}  // namespace scan_detail
+
+/// The first or last lane in all lanes.
+template <Vector V>
+ALINEA_INLINE V spread_first(V v) { return scan_detail::spread<0>(v, std::make_index_sequence<size_t(lanes<Lane<V>>)>()); }
+template <Vector V>
+ALINEA_INLINE V spread_last(V v) {
+  constexpr int n = int(lanes<Lane<V>>);
+  return scan_detail::spread<n - 1>(v, std::make_index_sequence<size_t(n)>());
+}
+
+/// Σ of lanes 0 … l, and of lanes l … last.
+template <int K = 1, Vector V>
+ALINEA_INLINE V prefix_sum(V v) {
+  if constexpr (K < lanes<Lane<V>>) return prefix_sum<2 * K>(V(v + shift_up<K>(v, V{})));
+  else return v;
+}
+template <int K = 1, Vector V>
+ALINEA_INLINE V suffix_sum(V v) {
+  if constexpr (K < lanes<Lane<V>>) return suffix_sum<2 * K>(V(v + shift_down<K>(v, V{})));
+  else return v;
+}
+
+/// y_l = a_l y_{l-1} + b_l as y_l = a'_l · carry + b'_l, carry = y_{-1}: a', b' replace a, b. (a, b) then (c, d) is (c a, c b + d).
+template <int K = 1, Vector V>
+ALINEA_INLINE void affine_prefix(V& a, V& b) {
+  if constexpr (K < lanes<Lane<V>>) {
+    b = b + a * shift_up<K>(b, V{});
+    a = a * shift_up<K>(a, splat(Lane<V>(1)));
+    affine_prefix<2 * K>(a, b);
+  }
+}
+/// The same from the right: y_l = a_l y_{l+1} + b_l, carry = the y after the last lane.
+template <int K = 1, Vector V>
+ALINEA_INLINE void affine_suffix(V& a, V& b) {
+  if constexpr (K < lanes<Lane<V>>) {
+    b = b + a * shift_down<K>(b, V{});
+    a = a * shift_down<K>(a, splat(Lane<V>(1)));
+    affine_suffix<2 * K>(a, b);
+  }
+}
+
+/// The n first elements at p (n may exceed the lanes), the other lanes `fill`.
+template <class T>
+ALINEA_INLINE Vec<T> load_some(const T* p, int64_t n, T fill = 0) { return n >= lanes<T> ? load(p) : load_part(p, n, fill); }
+template <Vector V>
+ALINEA_INLINE void store_some(Lane<V>* p, V v, int64_t n) {
+  if (n >= lanes<Lane<V>>) store(p, v);
+  else store_part(p, v, n);
+}
+
+/// e^x for x ≤ 0, where neither overflow nor a scale in two halves is needed. Below -87.3 it is 0; NaN stays NaN.
+ALINEA_INLINE Vec<float> exp_nonpositive(Vec<float> x) {
+  const Vec<float> clamped = max(splat(-87.33654f), x);      // NaN passes: the comparison is false
+  const Vec<float> shifted = clamped * 1.44269504f + 0x1.8p23f, n = shifted - 0x1.8p23f;
+  Vec<float> r = clamped - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  Vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  VecMask<float> bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  const VecMask<float> power = (bits - (0x4B400000 - 127)) << 23;
+  Vec<float> scale;
+  std::memcpy(&scale, &power, sizeof scale);
+  const Vec<float> y = p * scale;
+  return x < -87.33654f ? splat(0.0f) : y;
+}
+ALINEA_INLINE Vec<double> exp_nonpositive(Vec<double> x) { return exp(x); }
+
+}  // namespace alinea
