@@ -4,7 +4,8 @@ namespace alinea {
 
 S2TBatch to_device(const HostBatch& host, Context& context, const S2TConfig& config) {
   S2TBatch batch{.frames = host.frames};
-  batch.features = context.from(host.features.data(), {host.B, host.F, config.input_bins});
+  require_data(host.bins == config.input_bins, "train: the data has {} feature bins, the model takes {}", host.bins, config.input_bins);
+  batch.features = context.from(host.features.data(), {host.B, host.F, host.bins});
   int64_t T = 0;
   for (const auto& t : host.targets) T = std::max(T, int64_t(t.size()) + 1);
   std::vector<int64_t> in(size_t(host.B * T), config.pad_token), out(size_t(host.B * T), -100);

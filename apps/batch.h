@@ -1,6 +1,6 @@
 // From plain host batches to the tensors of a training step.
 #pragma once
-#include "data/batches.h"
+#include "data/dataset.h"
 #include "models/s2t_transformer.h"
 
 namespace alinea {

@@ -3,23 +3,21 @@
 #pragma once
 #include <memory>
 
-#include "data/batches.h"
 #include "data/dataset.h"
 
 namespace alinea {
 
 class BatchStream {
  public:
-  /// ms_per_state: for the frame labels; padding: frames per batch are a multiple of it.
-  BatchStream(const SpeechDataset& data, int64_t batch, RandomKey key, int64_t first_batch, double ms_per_state, int64_t padding);
-  HostBatch next() { return prefetcher_->next(); }
+  BatchStream(const SpeechDataset& data, int64_t batch, RandomKey key, int64_t first_batch, const CollateOptions& options);
+  HostBatch next() { return *prefetcher_->next(); }
 
  private:
   HostBatch load(int64_t number);
   const SpeechDataset& data_;
-  int64_t batch_, number_, padding_;
+  int64_t batch_;
   RandomKey key_;
-  double ms_per_state_;
+  CollateOptions options_;
   int64_t epoch_ = -1;
   Plan plan_;
   std::unique_ptr<Prefetcher<HostBatch>> prefetcher_;

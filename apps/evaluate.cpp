@@ -26,17 +26,11 @@ struct Encoded {
 
 Encoded load_batch(const SpeechDataset& data, Context& context, const S2TConfig& config, int64_t begin, int64_t end) {
   Encoded e;
-  int64_t longest = 0;
-  for (int64_t i = begin; i < end; ++i) {
-    e.examples.push_back(data.load(i, RandomKey{}));
-    e.frames.push_back(int32_t(e.examples.back().frames));
-    longest = std::max(longest, e.examples.back().frames);
-  }
-  const int64_t step = config.frames_per_state() * std::max<int64_t>(1, config.encoder_chunk), F = (longest + step - 1) / step * step, bins = config.input_bins;
-  std::vector<float> host(size_t((end - begin) * F * bins), data.padding_value());
-  for (int64_t b = 0; b < end - begin; ++b)
-    std::copy(e.examples[size_t(b)].features.begin(), e.examples[size_t(b)].features.end(), host.begin() + b * F * bins);
-  e.features = context.from(host.data(), {end - begin, F, bins});
+  for (int64_t i = begin; i < end; ++i) e.examples.push_back(data.load(i));
+  HostBatch host = collate(std::move(e.examples), {.padding = float(config.feature_padding), .multiple = config.frames_per_state() * std::max<int64_t>(1, config.encoder_chunk), .frames_per_state = 0});
+  e.features = context.from(host.features.data(), {host.B, host.F, host.bins});
+  e.frames = std::move(host.frames);
+  e.examples = std::move(host.examples);
   return e;
 }
 
@@ -104,6 +98,7 @@ EvaluationScores score(const std::vector<Instance>& instances, const SpeechDatas
     const Instance& x = instances[i];
     hypotheses.push_back(x.hypothesis);
     references.push_back(x.reference);
+    s.source_ms += x.source_ms / double(instances.size());
     latencies.push_back(latency(x.delays, x.source_ms, double(split_words(x.reference).size())));
     std::vector<HeardWord> heard;
     const ManifestRow& row = data.row(int64_t(i));

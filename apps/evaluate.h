@@ -22,6 +22,7 @@ struct EvaluationScores {
   double exact_match = 0, bleu = 0;                         // percent; sacreBLEU corpus score
   double al = 0, laal = 0, ap = 0, dal = 0, atd = 0;        // ms (AP: a ratio), as in SimulEval
   double unit_too_early = 0, hour_guessed = 0;              // percent of the occasions below
+  double source_ms = 0;                                     // mean duration of the utterances
   int64_t units = 0, hours = 0;
   std::string bleu_signature;
 };

@@ -22,34 +22,38 @@ RunDirectory::Environment environment(Context& context) {
 
 int train(const TrainOptions& o) {
   Context& context = context_of(o.common);
-  const bool resumes = RunDirectory::exists(o.out);
   require(o.resume == "auto" || o.resume == "never", "train: --resume is auto or never, not '{}'", o.resume);
-  require(!resumes || o.resume == "auto", "train: {} already holds a run; choose another --out or --resume auto", o.out);
-  Config file = resumes ? Config::file(std::filesystem::path(o.out) / "config.json") : config_of(o.common);
-  TrainConfig config;
-  if (!o.data.empty() && !resumes) file.set("data", o.data);
-  if (o.common.seed && !resumes) file.set("seed", std::to_string(*o.common.seed));
-  config.fields(file);
-  file.refuse_unread();
-  require(!config.data.empty(), "train: no data; give --data DIR (alinea data prepare makes one)");
-  const auto checkpoint = resumes ? RunDirectory::last(o.out) : std::nullopt;
-  if (checkpoint && checkpoint->step >= config.steps) {
-    note(o.common, "train: {} is complete ({} steps)", o.out, checkpoint->step);
-    return 0;
-  }
-  if (resumes && config.stage != "offline" && !checkpoint) require(!o.init.empty(), "train: {} was stopped before its first checkpoint; give --init-from again", o.out);
-  Trainer trainer(context, config, config.data, checkpoint ? checkpoint->path.string() : o.init);
-  if (checkpoint) {
-    trainer.resume(*checkpoint);
-    note(o.common, "train: {} continues after step {}", o.out, checkpoint->step);
-  }
-  Config resolved;
-  TrainConfig(trainer.config()).fields(resolved);
-  RunDirectory run = resumes ? RunDirectory::open(o.out) : RunDirectory::create(o.out, resolved, environment(context));
-  return trainer.run(run, o.common.quiet);
+  require(!RunDirectory::exists(o.out) || o.resume == "auto", "train: {} already holds a run; choose another --out or --resume auto", o.out);
+  Config file = config_of(o.common);
+  if (!o.data.empty()) file.set("data", o.data);
+  if (o.common.seed) file.set("seed", std::to_string(*o.common.seed));
+  return run_training(context, file, o.out, o.init, o.common.quiet);
 }
 
 }  // namespace
+
+int run_training(Context& context, Config file, const std::filesystem::path& out, const std::filesystem::path& init, bool quiet) {
+  const bool resumes = RunDirectory::exists(out);
+  if (resumes) file = Config::file(out / "config.json");
+  TrainConfig config;
+  config.fields(file);
+  file.refuse_unread();
+  require(!config.data.empty(), "train: no data; give --data DIR (alinea data prepare makes one)");
+  const auto checkpoint = resumes ? RunDirectory::last(out) : std::nullopt;
+  if (checkpoint && checkpoint->step >= config.steps) {
+    if (!quiet) fmt::print(stderr, "train: {} is complete ({} steps)\n", out.string(), checkpoint->step);
+    return 0;
+  }
+  Trainer trainer(context, config, config.data, checkpoint ? checkpoint->path : init);
+  if (checkpoint) {
+    trainer.resume(*checkpoint);
+    if (!quiet) fmt::print(stderr, "train: {} continues after step {}\n", out.string(), checkpoint->step);
+  }
+  Config resolved;
+  TrainConfig(trainer.config()).fields(resolved);
+  RunDirectory run = resumes ? RunDirectory::open(out) : RunDirectory::create(out, resolved, environment(context));
+  return trainer.run(run, quiet);
+}
 
 void add_train(CLI::App& program, Run& run) {
   auto o = std::make_shared<TrainOptions>();

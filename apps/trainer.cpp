@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/batch.h"
-#include "apps/batch_stream.h"
 #include "apps/signals.h"
 #include "engine/core/files.h"
 #include "models/hub/model_directory.h"
@@ -25,8 +24,8 @@ Trainer::Trainer(Context& context, const TrainConfig& config, const std::filesys
       data_path_(data),
       train_(SpeechDataset::open(data, "train")),
       dev_(SpeechDataset::open(data, "dev")),
-      source_(Vocabulary::load(data / "vocab.src.txt")),
-      target_(Vocabulary::load(data / "vocab.tgt.txt")) {
+      source_(train_.source_vocabulary()),
+      target_(train_.target_vocabulary()) {
   config_.check();
   const RandomKey key{uint64_t(config_.seed)};
   if (!init.empty()) {
@@ -123,12 +122,9 @@ void Trainer::check_collapse(const EvaluationScores& scores) const {
   if (last_.latency < 0 && last_.variance < 0.05 * chunk * chunk)
     fail(Exit::diverged, "train: step {}: the policy has collapsed, everything is written at the first chunk (latency {:.2f} s, variance {:.4f} s²). Start from a trained offline model and lower "
          "loss.latency (now {}); the last checkpoint is kept", step_, last_.latency, last_.variance, config_.loss.latency);
-  double mean_ms = 0;
-  const int64_t n = config_.validation.sentences > 0 ? std::min(config_.validation.sentences, dev_.size()) : dev_.size();
-  for (int64_t i = 0; i < n; ++i) mean_ms += dev_.source_ms(i) / double(n);
-  if (scores.al > 0.9 * mean_ms)
+  if (scores.al > 0.9 * scores.source_ms)
     fail(Exit::diverged, "train: step {}: the policy has collapsed, everything is read before the first word (streaming AL {:.0f} ms of {:.0f} ms). Raise loss.variance (now {}) or loss.latency (now {}); "
-         "the last checkpoint is kept", step_, scores.al, mean_ms, config_.loss.variance, config_.loss.latency);
+         "the last checkpoint is kept", step_, scores.al, scores.source_ms, config_.loss.variance, config_.loss.latency);
 }
 
 void Trainer::save(RunDirectory& directory, std::optional<double> score) {
@@ -149,7 +145,7 @@ int Trainer::run(RunDirectory& directory, bool quiet) {
   directory.start_after(step_);
   const S2TConfig& m = model_->config();
   batches_ = std::make_unique<BatchStream>(train_, config_.batch, RandomKey{uint64_t(config_.seed)}.child("data"), step_ * config_.accumulate,
-                                           10.0 * double(m.frames_per_state()), m.frames_per_state() * std::max<int64_t>(1, m.encoder_chunk) * 2);
+                                           CollateOptions{.padding = float(m.feature_padding), .multiple = 2 * m.frames_per_state() * std::max<int64_t>(1, m.encoder_chunk), .frames_per_state = m.frames_per_state()});
   Progress progress(Terminal::standard_error(), config_.stage, step_, config_.steps, quiet);
   double best = -1e30;
   int64_t without_better = 0;

@@ -5,11 +5,11 @@
 #include <memory>
 #include <optional>
 
+#include "apps/batch_stream.h"
 #include "apps/evaluate.h"
 #include "apps/progress.h"
 #include "apps/run_directory.h"
 #include "apps/train_config.h"
-#include "data/batches.h"
 
 namespace alinea {
 
@@ -48,6 +48,9 @@ class Trainer {
   int64_t step_ = 0;
   StepResult last_;
 };
+
+/// Creates, continues or (when complete) leaves alone the run in `out`. An existing run keeps its own configuration. Returns the exit code.
+int run_training(Context& context, Config file, const std::filesystem::path& out, const std::filesystem::path& init, bool quiet);
 
 /// The model directory of a run (its best checkpoint, or `last`), or the directory itself.
 std::filesystem::path model_path(const std::filesystem::path& run_or_model, bool best = true);

@@ -2,8 +2,10 @@
 
 #include <vector>
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vec.h"
+#include "engine/ops/cuda_kernels.h"
 
 namespace alinea {
 
@@ -12,7 +14,7 @@ namespace {
 template <Vector V>
 ALINEA_INLINE V activate(V x, Activation a) {
   using T = Lane<V>;
-  if (a == Activation::relu) return x > 0 ? x : splat(T(0));
+  if (a == Activation::relu) return x < 0 ? splat(T(0)) : x;   // NaN passes
   if (a == Activation::gelu) return x * T(0.5) * (T(1) + erf(x * T(0.70710678118654752)));
   return x;
 }
@@ -70,38 +72,46 @@ ALINEA_KERNEL void backward_rows(const T* g, const T* hidden, T* out, T* sums, i
 }  // namespace
 
 Tensor bias_activation(const Tensor& h, const Tensor& bias, Activation activation, bool keep_hidden) {
-  cpu_only(h, "bias_activation");
+  same_device("bias_activation", h, bias);
   if (!bias && activation == Activation::none) return h;
   const Tensor y = activation == Activation::gelu && keep_hidden ? h.context().empty(h.shape(), h.dtype()) : h;
   const int64_t n = h.shape().last();
-  with_float(h.dtype(), "bias_activation", [&]<class T>() {
-    parallel_for(h.shape().rows(), std::max<int64_t>(1, 32768 / std::max<int64_t>(1, n)), [&](int64_t begin, int64_t end) {
-      forward_rows<T>(h.data<T>(), bias ? bias.data<T>() : nullptr, y.data<T>(), begin, end, n, activation);
+  auto on_cpu = [&] {
+    with_float(h.dtype(), "bias_activation", [&]<class T>() {
+      parallel_for(h.shape().rows(), std::max<int64_t>(1, 32768 / std::max<int64_t>(1, n)), [&](int64_t begin, int64_t end) {
+        forward_rows<T>(h.data<T>(), bias ? bias.data<T>() : nullptr, y.data<T>(), begin, end, n, activation);
+      });
     });
-  });
+  };
+  on_device(h, on_cpu, [&] { cuda::bias_activation(h, bias, activation, y); });
   return y;
 }
 
 Tensor activation_backward(Tensor&& g, const Tensor& hidden, Activation activation, const Tensor& bias_grad, double beta) {
-  cpu_only(g, "activation_backward");
   if (activation == Activation::none && !bias_grad) return std::move(g);
   const int64_t n = g.shape().last(), rows = g.shape().rows(), grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, n));
   const Tensor out = activation == Activation::none || g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
-  with_float(g.dtype(), "activation_backward", [&]<class T>() {
-    const int parts = std::max(1, threads_for(rows, grain));
-    std::vector<T> sums(bias_grad ? size_t(parts * n) : 0, T(0));   // one row of partial sums per thread, added in order
-    parallel_for(parts, 1, [&](int64_t first, int64_t last) {
-      for (int64_t p = first; p < last; ++p)
-        backward_rows<T>(g.data<T>(), activation == Activation::none ? nullptr : hidden.data<T>(), out.data<T>(), bias_grad ? sums.data() + p * n : nullptr,
-                         rows * p / parts, rows * (p + 1) / parts, n, activation);
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "activation_backward", [&]<class T>() {
+      const int parts = std::max(1, threads_for(rows, grain));
+      std::vector<T> sums(bias_grad ? size_t(parts * n) : 0, T(0));   // one row of partial sums per thread, added in order
+      parallel_for(parts, 1, [&](int64_t first, int64_t last) {
+        for (int64_t p = first; p < last; ++p)
+          backward_rows<T>(g.data<T>(), activation == Activation::none ? nullptr : hidden.data<T>(), out.data<T>(), bias_grad ? sums.data() + p * n : nullptr,
+                           rows * p / parts, rows * (p + 1) / parts, n, activation);
+      });
+      if (!bias_grad) return;
+      T* to = bias_grad.data<T>();
+      for (int64_t i = 0; i < n; ++i) {
+        T s = beta == 0 ? T(0) : to[i];
+        for (int p = 0; p < parts; ++p) s += sums[size_t(p * n + i)];
+        to[i] = s;
+      }
     });
-    if (!bias_grad) return;
-    T* to = bias_grad.data<T>();
-    for (int64_t i = 0; i < n; ++i) {
-      T s = beta == 0 ? T(0) : to[i];
-      for (int p = 0; p < parts; ++p) s += sums[size_t(p * n + i)];
-      to[i] = s;
-    }
+  };
+  on_device(g, on_cpu, [&] {
+    cuda::activation_backward(g, hidden, activation, out);
+    if (bias_grad) cuda::column_sums(out, beta, bias_grad);
   });
   return out;
 }
