@@ -6,12 +6,10 @@
 
 namespace alinea {
 
-#ifdef ALINEA_CUDA
 namespace cuda {
 template <class T>
-void gemm(Context&, const Gemm&, const T* a, const T* b, T* c);
+void gemm(Context&, const Gemm&, const T* a, const T* b, T* c);   // gemm.cu
 }
-#endif
 
 template <class T>
 void gemm_plain(const Gemm& g, const T* a, const T* b, T* c) {
@@ -64,15 +62,14 @@ void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c) {
 }  // namespace
 
 template <class T>
-void gemm(Context& context, const Gemm& g, const T* a, const T* b, T* c) {
+void gemm([[maybe_unused]] Context& context, const Gemm& g, const T* a, const T* b, T* c) {
   constexpr int64_t limit = (int64_t(1) << 31) - 1;
   require(g.m <= limit && g.n <= limit && g.k <= limit && g.lda <= limit && g.ldb <= limit && g.ldc <= limit,
           "gemm: m {}, n {}, k {} must stay below 2^31; split the product", g.m, g.n, g.k);
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
-#ifdef ALINEA_CUDA
-  if (context.device() == Device::cuda) return cuda::gemm(context, g, a, b, c);
-#endif
-  (void)context;
+  if constexpr (have_cuda) {
+    if (context.device() == Device::cuda) return cuda::gemm(context, g, a, b, c);
+  }
   gemm_cpu(g, a, b, c);
 }
 

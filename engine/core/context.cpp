@@ -10,6 +10,7 @@
 #include <mutex>
 #include <new>
 
+#include "engine/core/cuda_tensor.h"
 #include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/core/tensor.h"
@@ -129,12 +130,17 @@ Tensor Context::zeros(const Shape& shape, DType dtype) {
 }
 
 Tensor Context::full(const Shape& shape, DType dtype, double value) {
-  Tensor t = Context::cpu().empty(shape, dtype);
-  with_any(dtype, [&]<class T>() {
-    if constexpr (std::is_same_v<T, bf16>) std::fill_n(t.data<T>(), t.count(), bf16(float(value)));
-    else std::fill_n(t.data<T>(), t.count(), T(value));
-  });
-  return t.to(*this);
+  const Tensor t = empty(shape, dtype);
+  on_device(
+      t,
+      [&] {
+        with_any(dtype, [&]<class T>() {
+          if constexpr (std::is_same_v<T, bf16>) std::fill_n(t.data<T>(), t.count(), bf16(float(value)));
+          else std::fill_n(t.data<T>(), t.count(), T(value));
+        });
+      },
+      [&] { cuda::fill(t, value); });
+  return t;
 }
 
 Context& Context::from_name(const std::string& name) {

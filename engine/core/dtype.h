@@ -14,12 +14,12 @@ enum class DType : uint8_t { f32, f64, bf16, i32, i64, u8 };
 /// The upper half of an IEEE single, rounded to nearest even.
 struct bf16 {
   uint16_t bits = 0;
-  bf16() = default;
-  explicit bf16(float x) {
+  constexpr bf16() = default;
+  constexpr explicit bf16(float x) {                        // constexpr also lets GPU code call it
     const uint32_t u = std::bit_cast<uint32_t>(x);
     bits = (x != x) ? uint16_t(u >> 16 | 64) : uint16_t((u + 0x7FFF + (u >> 16 & 1)) >> 16);
   }
-  operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
+  constexpr operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
 };
 
 template <class T>

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "engine/core/cuda_tensor.h"
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 
 namespace alinea {
@@ -38,6 +40,19 @@ void copy_strided(const Tensor& from, const Tensor& to) {
     for (int a = from.rank() - 2; a >= 0; --a) offset += rest % from.size(a) * from.stride(a), rest /= from.size(a);
     if (sf == 1 && st == 1) std::memcpy(out + at, in + offset, size_t(n) * sizeof(T));
     else for (int64_t i = 0; i < n; ++i) out[at + i * st] = in[offset + i * sf];
+  });
+}
+
+template <class A, class B>
+void convert(const Tensor& from, const Tensor& to) {
+  const A* in = from.data<A>();
+  B* out = to.data<B>();
+  parallel_for(to.count(), 65536, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if constexpr (std::is_same_v<A, bf16>) out[i] = B(float(in[i]));
+      else if constexpr (std::is_same_v<B, bf16>) out[i] = bf16(float(in[i]));
+      else out[i] = B(in[i]);
+    }
   });
 }
 
@@ -113,8 +128,8 @@ void Tensor::copy_from(const Tensor& source) const {
     return;
   }
   require(&context() == &source.context(), "copy: between devices both sides must be contiguous; call compact() first");
-  cpu_only(*this, "copy of a strided tensor");
-  with_any(dtype_, [&]<class T>() { copy_strided<T>(source, *this); });
+  on_device(
+      *this, [&] { with_any(dtype_, [&]<class T>() { copy_strided<T>(source, *this); }); }, [&] { cuda::copy_strided(source, *this); });
 }
 
 void Tensor::zero() const {
@@ -131,21 +146,9 @@ Tensor Tensor::to(Context& target) const {
 
 Tensor Tensor::to(DType target) const {
   if (target == dtype_) return *this;
-  cpu_only(*this, "to(dtype)");
   const Tensor from = compact(), t = context().empty(shape_, target);
-  with_any(dtype_, [&]<class A>() {
-    with_any(target, [&]<class B>() {
-      const A* in = from.data<A>();
-      B* out = t.data<B>();
-      parallel_for(count(), 65536, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          if constexpr (std::is_same_v<A, bf16>) out[i] = B(float(in[i]));
-          else if constexpr (std::is_same_v<B, bf16>) out[i] = bf16(float(in[i]));
-          else out[i] = B(in[i]);
-        }
-      });
-    });
-  });
+  on_device(
+      *this, [&] { with_any(dtype_, [&]<class A>() { with_any(target, [&]<class B>() { convert<A, B>(from, t); }); }); }, [&] { cuda::convert(from, t); });
   return t;
 }
 

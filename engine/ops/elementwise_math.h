@@ -1,20 +1,29 @@
 // The elementwise functions: one struct each, `value` and `slope`, generic over a number and a vector of numbers, so that one loop
-// serves them all. `slope` takes what the struct says it keeps: the input x or the output y.
+// on the CPU and one kernel on the GPU serve them all. `slope` takes what the struct says it keeps: the input x or the output y.
 #pragma once
+#ifdef __CUDACC__   // a GPU thread computes one element: numbers only
+#include <cmath>
+#define ALINEA_INLINE __host__ __device__ __forceinline__
+#else
 #include "engine/core/vec.h"
+#endif
 
 namespace alinea::math {
 
-using alinea::erf, alinea::exp, alinea::log, alinea::tanh;   // vectors
 using std::erf, std::exp, std::log, std::tanh;               // numbers
+#ifndef __CUDACC__
+using alinea::erf, alinea::exp, alinea::log, alinea::tanh;   // vectors
+#endif
 
 enum class Keep { neither, input, output };
 
 namespace detail {
 template <class V>
 struct ElementOf { using type = V; };
+#ifndef __CUDACC__
 template <Vector V>
 struct ElementOf<V> { using type = Lane<V>; };
+#endif
 }  // namespace detail
 template <class V>
 using Element = typename detail::ElementOf<V>::type;

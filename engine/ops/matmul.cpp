@@ -1,6 +1,7 @@
 #include "engine/ops/matmul.h"
 
 #include "engine/blas/gemm.h"
+#include "engine/core/device.h"
 #include "engine/ops/bias.h"
 
 namespace alinea {
@@ -10,6 +11,7 @@ Tensor Linear::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
           "linear: x is {} and weight is {}; the last axis of x must equal the last axis of weight [O, C]", x.shape(), weight.shape());
   require(!bias || bias.shape() == Shape{weight.size(0)}, "linear: bias is {}, weight {} needs [{}]", bias.shape(), weight.shape(), weight.size(0));
   require(x.dtype() == weight.dtype(), "linear: x is {} and weight is {}; both must have one dtype", x.dtype(), weight.dtype());
+  same_device("linear", x, weight, bias);
   const int64_t rows = x.shape().rows(), in = weight.size(1), out = weight.size(0);
   Tensor h = x.context().empty(x.shape().with_last(out), x.dtype());
   with_float(x.dtype(), "linear", [&]<class T>() {
@@ -81,6 +83,7 @@ Tensor MatMul::forward(const Tensor& a, const Tensor& b, Saved* kept) const {
   require(fits && a.size(transpose_a ? -2 : -1) == b.size(transpose_b ? -1 : -2),
           "matmul: a is {}{} and b is {}{}; leading axes must be equal and the inner axes must match", a.shape(), transpose_a ? " transposed" : "",
           b.shape(), transpose_b ? " transposed" : "");
+  same_device("matmul", a, b);
   if (kept) {
     if (kept->needs[1]) kept->a = a;
     if (kept->needs[0]) kept->b = b;

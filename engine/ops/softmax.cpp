@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -83,7 +85,6 @@ ALINEA_KERNEL void log_softmax_backward_rows(const T* kept, const T* grad, T* ou
 }
 
 void check(const Tensor& x, std::string_view op) {
-  cpu_only(x, op);
   require(x.rank() >= 1, "{}: x has no axes; it needs at least one, [..., C]", op);
 }
 
@@ -93,11 +94,16 @@ Tensor Softmax::forward(const Tensor& x, Saved* kept) const {
   check(x, "softmax");
   const Tensor y = x.context().empty(x.shape(), x.dtype());
   const int64_t n = x.shape().last();
-  with_float(x.dtype(), "softmax", [&]<class T>() {
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { softmax_rows(in, out, n, begin, end); });
-  });
+  on_device(
+      x,
+      [&] {
+        with_float(x.dtype(), "softmax", [&]<class T>() {
+          const T* in = x.data<T>();
+          T* out = y.data<T>();
+          parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { softmax_rows(in, out, n, begin, end); });
+        });
+      },
+      [&] { cuda::softmax(x, y); });
   if (kept) kept->y = y;
   return y;
 }
@@ -106,11 +112,16 @@ Grads<1> Softmax::backward(Saved&& kept, Tensor&& g, const Needs<1>&) const {
   g = g.compact();
   const int64_t n = g.shape().last();
   const Tensor dx = g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
-  with_float(g.dtype(), "softmax", [&]<class T>() {
-    const T *y = kept.y.data<T>(), *in = g.data<T>();
-    T* out = dx.data<T>();
-    parallel_for(g.shape().rows(), row_grain(n), [&](int64_t begin, int64_t end) { softmax_backward_rows(y, in, out, n, begin, end); });
-  });
+  on_device(
+      g,
+      [&] {
+        with_float(g.dtype(), "softmax", [&]<class T>() {
+          const T *y = kept.y.data<T>(), *in = g.data<T>();
+          T* out = dx.data<T>();
+          parallel_for(g.shape().rows(), row_grain(n), [&](int64_t begin, int64_t end) { softmax_backward_rows(y, in, out, n, begin, end); });
+        });
+      },
+      [&] { cuda::softmax_backward(kept.y, g, dx); });
   return {dx};
 }
 
@@ -118,11 +129,16 @@ Tensor LogSoftmax::forward(const Tensor& x, Saved* kept) const {
   check(x, "log_softmax");
   const Tensor y = x.context().empty(x.shape(), x.dtype());
   const int64_t n = x.shape().last();
-  with_float(x.dtype(), "log_softmax", [&]<class T>() {
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { log_softmax_rows(in, out, n, begin, end); });
-  });
+  on_device(
+      x,
+      [&] {
+        with_float(x.dtype(), "log_softmax", [&]<class T>() {
+          const T* in = x.data<T>();
+          T* out = y.data<T>();
+          parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { log_softmax_rows(in, out, n, begin, end); });
+        });
+      },
+      [&] { cuda::log_softmax(x, y); });
   if (kept) kept->y = y;
   return y;
 }
@@ -131,11 +147,16 @@ Grads<1> LogSoftmax::backward(Saved&& kept, Tensor&& g, const Needs<1>&) const {
   g = g.compact();
   const int64_t n = g.shape().last();
   const Tensor dx = g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
-  with_float(g.dtype(), "log_softmax", [&]<class T>() {
-    const T *y = kept.y.data<T>(), *in = g.data<T>();
-    T* out = dx.data<T>();
-    parallel_for(g.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { log_softmax_backward_rows(y, in, out, n, begin, end); });
-  });
+  on_device(
+      g,
+      [&] {
+        with_float(g.dtype(), "log_softmax", [&]<class T>() {
+          const T *y = kept.y.data<T>(), *in = g.data<T>();
+          T* out = dx.data<T>();
+          parallel_for(g.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { log_softmax_backward_rows(y, in, out, n, begin, end); });
+        });
+      },
+      [&] { cuda::log_softmax_backward(kept.y, g, dx); });
   return {dx};
 }
 

@@ -1,0 +1,171 @@
+// Ops with CUDA kernels give on the GPU what they give on the CPU. Without a GPU these tests are skipped, and the first one says so by name.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "autograd/op_table.h"
+#include "engine/blas/gemm.h"
+#include "engine/core/device.h"
+#include "engine/ops/accumulate.h"
+#include "engine/ops/softmax.h"
+
+using namespace alinea;
+
+namespace {
+
+const bool no_gpu = cuda_device_count() == 0;
+
+// Rows of the op table that run on the GPU.
+const char* const gpu_ops[] = {"relu", "gelu", "silu", "sigmoid", "tanh", "exp", "log", "scale", "add_scalar", "add", "sub", "mul", "div", "add_bias_gelu",
+                               "softmax", "log_softmax", "matmul", "linear", "reshape", "permute", "slice", "concat"};
+
+Tensor random_input(const Fill& fill, Draw& draw) {
+  std::vector<double> v(size_t(fill.shape.count()));
+  for (size_t i = 0; i < v.size(); ++i) {
+    const double x = draw.normal();
+    v[i] = fill.kind == Fill::given           ? fill.values[i]
+           : fill.kind == Fill::positive       ? 0.5 + std::abs(x)
+           : fill.kind == Fill::away_from_zero ? std::copysign(0.3 + std::abs(x), x)
+                                               : x;
+  }
+  return Context::cpu().from(v.data(), fill.shape);
+}
+
+// Outputs, then gradients of Σ w · output for w that depend on the element alone.
+std::vector<std::vector<double>> outputs_and_gradients(const OpRow& row, const OpExample& example, const std::map<std::string, Tensor>& values,
+                                                       Context& context, DType dtype) {
+  Tape tape;
+  std::map<std::string, Variable> inputs;
+  for (const auto& [name, value] : values) inputs[name] = tape.watch(value.to(dtype).to(context));
+  const auto outputs = row.run(make_call(row, inputs, example.attributes));
+  std::vector<std::vector<double>> result;
+  std::vector<Tensor> weights;
+  for (const Variable& y : outputs) {
+    CHECK(&y.value().context() == &context);
+    result.push_back(y.value().values<double>());
+    std::vector<double> w(result.back().size());
+    for (size_t i = 0; i < w.size(); ++i) w[i] = std::cos(double(i) + 1);
+    weights.push_back(Context::cpu().from(w.data(), y.shape()).to(dtype).to(context));
+  }
+  tape.backward(outputs, std::move(weights));
+  for (const auto& [name, variable] : inputs) {
+    const Tensor d = tape.grad(variable);
+    result.push_back(d ? d.values<double>() : std::vector<double>());
+  }
+  return result;
+}
+
+// Largest difference, relative to the largest value (at least 1). NaN counts as infinitely wrong.
+double difference(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  double worst = 0, largest = 1;
+  for (const double x : b) largest = std::max(largest, std::abs(x));
+  for (size_t i = 0; i < a.size(); ++i)
+    if (!(std::abs(a[i] - b[i]) <= worst * largest)) worst = a[i] - b[i] != a[i] - b[i] ? INFINITY : std::abs(a[i] - b[i]) / largest;
+  return worst;
+}
+
+std::vector<double> counting(int64_t n) {
+  std::vector<double> v(size_t(n), 0.0);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = double(i % 251);
+  return v;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: a device that is not there is refused as a device error") {
+  if (no_gpu)
+    MESSAGE("SKIPPED, no GPU can be used here (", have_cuda ? "built with CUDA" : "built without CUDA",
+            "): cuda: ops equal the CPU; cuda: copies, conversions and counters; cuda: gemm equals plain loops; cuda: long rows of softmax");
+  try {
+    Context::cuda(1000);
+    FAIL("cuda:1000 was accepted");
+  } catch (const Error& e) {
+    CHECK(e.kind() == Exit::device);
+    CHECK(std::string(e.what()).find("cuda") == 0);
+  }
+  CHECK(Context::from_name("auto").device() == (no_gpu ? Device::cpu : Device::cuda));
+}
+
+TEST_CASE("cuda: every op that is compared on the GPU has a row with examples") {
+  for (const char* name : gpu_ops) CHECK_MESSAGE(!OpTable::all().find(name).examples.empty(), name);
+}
+
+TEST_CASE("cuda: ops equal the CPU, outputs and gradients, in f64 and f32" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  for (const char* name : gpu_ops) {
+    const OpRow& row = OpTable::all().find(name);
+    for (size_t e = 0; e < row.examples.size(); ++e) {
+      CAPTURE(row.name);
+      CAPTURE(e);
+      Draw draw(RandomKey{11}.child(row.name).child(e));
+      std::map<std::string, Tensor> values;
+      for (const auto& [input, fill] : row.examples[e].inputs) values[input] = random_input(fill, draw);
+      const auto want = outputs_and_gradients(row, row.examples[e], values, Context::cpu(), DType::f64);
+      for (const DType dtype : {DType::f64, DType::f32}) {
+        const auto got = outputs_and_gradients(row, row.examples[e], values, gpu, dtype);
+        REQUIRE(got.size() == want.size());
+        for (size_t i = 0; i < want.size(); ++i) CHECK(difference(got[i], want[i]) <= (dtype == DType::f64 ? 1e-12 : 2e-5));
+      }
+    }
+  }
+}
+
+TEST_CASE("cuda: copies, conversions and counters" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  const int64_t live = gpu.memory().live;
+  {
+    const auto v = counting(3 * 5 * 700);
+    const Tensor host = Context::cpu().from(v.data(), {3, 5, 700}), x = host.to(gpu);
+    CHECK(gpu.memory().live == live + x.bytes());
+    CHECK(x.values<double>() == v);
+    CHECK(x.permute({2, 0, 1}).values<double>() == host.permute({2, 0, 1}).values<double>());
+    for (const DType d : {DType::f32, DType::bf16, DType::i32, DType::i64, DType::u8}) CHECK(x.to(d).values<double>() == host.to(d).values<double>());
+    const Tensor part = x.slice(1, 1, 3);
+    part.zero();
+    host.slice(1, 1, 3).zero();
+    CHECK(x.values<double>() == host.values<double>());
+    part.copy_from(gpu.full(part.shape(), DType::f64, 2.5));
+    host.slice(1, 1, 3).copy_from(Context::cpu().full(part.shape(), DType::f64, 2.5));
+    CHECK(x.values<double>() == host.values<double>());
+    add_into(x, x.clone());
+    CHECK(x.values<double>()[1] == 2 * v[1]);
+    CHECK_THROWS_AS(add_into(x, host), Error);
+    CHECK(gpu.memory().peak >= gpu.memory().live);
+  }
+  CHECK(gpu.memory().live == live);
+}
+
+TEST_CASE("cuda: gemm equals plain loops for every transposition, batched, with beta" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  const int64_t m = 7, n = 5, k = 9, batch = 3;
+  for (const bool ta : {false, true})
+    for (const bool tb : {false, true}) {
+      const auto a = counting(batch * m * k), b = counting(batch * k * n), c = counting(batch * m * n);
+      Gemm g{ta, tb, m, n, k, ta ? m : k, tb ? k : n, n, 0.5, 2, batch, m * k, k * n, m * n};
+      const Tensor da = gpu.from(a.data(), {batch, m, k}), db = gpu.from(b.data(), {batch, k, n}), dc = gpu.from(c.data(), {batch, m, n});
+      gemm(gpu, g, da.data<double>(), db.data<double>(), dc.data<double>());
+      std::vector<double> want = c;
+      gemm_plain(g, a.data(), b.data(), want.data());
+      CHECK(difference(dc.values<double>(), want) <= 1e-12);
+    }
+}
+
+TEST_CASE("cuda: long rows of softmax, and rows that a mask leaves nothing to" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  for (const int64_t n : {31, 33, 1024, 1025, 5000}) {
+    CAPTURE(n);
+    auto v = counting(4 * n);
+    for (int64_t i = 0; i < n; ++i) v[size_t(2 * n + i)] = -INFINITY;
+    v[size_t(3 * n)] = -INFINITY;
+    const Tensor x = Context::cpu().from(v.data(), {4, n}), g = Context::cpu().from(counting(4 * n).data(), {4, n});
+    Softmax::Saved here, there;
+    CHECK(difference(Softmax{}.forward(x.to(gpu), &there).values<double>(), Softmax{}.forward(x, &here).values<double>()) <= 1e-12);
+    CHECK(difference(Softmax{}.backward(std::move(there), g.to(gpu), {})[0].values<double>(), Softmax{}.backward(std::move(here), g.clone(), {})[0].values<double>()) <= 1e-12);
+    LogSoftmax::Saved log_here, log_there;
+    const auto got = LogSoftmax{}.forward(x.to(gpu), &log_there).values<double>(), want = LogSoftmax{}.forward(x, &log_here).values<double>();
+    for (size_t i = 0; i < got.size(); ++i) CHECK((got[i] == want[i] || std::abs(got[i] - want[i]) <= 1e-10));
+    CHECK(difference(LogSoftmax{}.backward(std::move(log_there), g.to(gpu), {})[0].values<double>(),
+                     LogSoftmax{}.backward(std::move(log_here), g.clone(), {})[0].values<double>()) <= 1e-10);
+  }
+}
