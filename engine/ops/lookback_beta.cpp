@@ -35,9 +35,12 @@ struct Work {
 // Cuts a row where a column exceeds the first of its segment by more than `reach`; nearly always there is one segment.
 template <class T>
 ALINEA_INLINE int64_t cut(const T* u, int64_t n, Segment<T>* out) {
-  Vec<T> most = splat(lowest<T>);
-  for (int64_t j = 0; j < n; j += lanes<T>) most = max(most, load_some(u + j, n - j, lowest<T>));
-  const T top = max_of(most), first = std::max(lowest<T>, u[0]);
+  Vec<T> most[4] = {splat(lowest<T>), splat(lowest<T>), splat(lowest<T>), splat(lowest<T>)};   // four chains: one waits for itself
+  int64_t at = 0;
+  for (; at + 4 * lanes<T> <= n; at += 4 * lanes<T>)
+    for (int64_t k = 0; k < 4; ++k) most[k] = max(most[k], load(u + at + k * lanes<T>));
+  for (; at < n; at += lanes<T>) most[0] = max(most[0], load_some(u + at, n - at, lowest<T>));
+  const T top = max_of(max(max(most[0], most[1]), max(most[2], most[3]))), first = std::max(lowest<T>, u[0]);
   if (top - first <= T(reach)) {
     out[0] = {0, n, top};
     return 1;
@@ -57,8 +60,10 @@ ALINEA_INLINE int64_t cut(const T* u, int64_t n, Segment<T>* out) {
 }
 
 template <class T>
-ALINEA_INLINE Vec<T> energies(const T* u, int64_t left, T top) {
-  return exp_nonpositive(max(splat(lowest<T>), load_some(u, left, lowest<T>)) - top);
+ALINEA_INLINE Vec<T> energies(const T* u, T top, Whole) { return exp_nonpositive(max(splat(lowest<T>), load(u)) - top); }
+template <class T>
+ALINEA_INLINE Vec<T> energies(const T* u, T top, Part part) {
+  return exp_nonpositive(max(splat(lowest<T>), load_some(u, part.n, lowest<T>)) - top);
 }
 
 // What sums in units of e^{from} are in units of e^{to}, from ≤ to.
@@ -71,24 +76,23 @@ ALINEA_INLINE void forward_row(const T* alpha, const T* u, T* beta, int64_t n, S
   const int64_t count = cut(u, n, segment);
   Vec<T> carry{};
   for (int64_t k = 0; k < count; ++k) {
-    const auto [begin, end, top] = segment[k];
+    const T top = segment[k].top;
     if (k > 0) carry = carry * rescale(segment[k - 1].top, top);
-    for (int64_t j = begin; j < end; j += lanes<T>) {
-      const Vec<T> ej = energies(u + j, end - j, top), z = prefix_sum(ej) + carry;
-      carry = spread_last(z);
+    from_left<T>(segment[k].begin, segment[k].end, [&](int64_t j, auto part) __attribute__((always_inline)) {
+      const Vec<T> ej = energies(u + j, top, part), sums = prefix_sum(ej), z = sums + carry;
+      carry = carry + spread_last(sums);
       store(e + j, ej);
-      store(x + j, load_some(alpha + j, end - j) / z);
-    }
+      store(x + j, Vec<T>(load(alpha + j, part) / z));
+    });
   }
   carry = Vec<T>{};
   for (int64_t k = count - 1; k >= 0; --k) {
-    const auto [begin, end, top] = segment[k];
-    if (k < count - 1) carry = carry * rescale(top, segment[k + 1].top);
-    for (int64_t j = begin + (end - begin - 1) / lanes<T> * lanes<T>; j >= begin; j -= lanes<T>) {
-      const Vec<T> sum = suffix_sum(load_some(x + j, end - j)) + carry;
-      carry = spread_first(sum);
-      store_some(beta + j, load(e + j) * sum, end - j);
-    }
+    if (k < count - 1) carry = carry * rescale(segment[k].top, segment[k + 1].top);
+    from_right<T>(segment[k].begin, segment[k].end, [&](int64_t j, auto part) __attribute__((always_inline)) {
+      const Vec<T> sums = suffix_sum(load(x + j, part));
+      store(beta + j, Vec<T>(load(e + j) * (sums + carry)), part);
+      carry = carry + spread_first(sums);
+    });
   }
 }
 
@@ -98,40 +102,40 @@ ALINEA_INLINE void backward_row(const T* alpha, const T* u, const T* g, T* du, i
   Segment<T>* segment = work.segments.data();
   T *e = work.e.data(), *x = work.x.data(), *y = work.y.data(), *z = work.z.data(), *h = work.h.data();
   const int64_t count = cut(u, n, segment);
-  Vec<T> z_before{}, sum{}, h_before{};
+  Vec<T> z_carry{}, sum{}, z_before{}, h_before{};          // sums so far; Z and H of the vector before
   for (int64_t k = 0; k < count; ++k) {
-    const auto [begin, end, top] = segment[k];
+    const T top = segment[k].top;
     if (k > 0) {
       const Vec<T> scale = rescale(segment[k - 1].top, top);
-      z_before = spread_last(z_before) * scale, sum = sum * scale;
-      h_before = splat(h[begin - 1]);
+      z_before = z_carry = z_carry * scale, sum = sum * scale;
+      h_before = splat(h[segment[k].begin - 1]);
     }
-    for (int64_t j = begin; j < end; j += lanes<T>) {
-      const Vec<T> d = load_some(g + j, end - j), ej = energies(u + j, end - j, top);
-      const Vec<T> zj = prefix_sum(ej) + spread_last(z_before), inverse = T(1) / zj;
-      const Vec<T> weighted = prefix_sum(Vec<T>(ej * d)) + sum, hj = weighted * inverse;
+    from_left<T>(segment[k].begin, segment[k].end, [&](int64_t j, auto part) __attribute__((always_inline)) {
+      const Vec<T> d = load(g + j, part), ej = energies(u + j, top, part);
+      const Vec<T> z_sums = prefix_sum(ej), zj = z_sums + z_carry, inverse = T(1) / zj;
+      const Vec<T> sums = prefix_sum(Vec<T>(ej * d)), hj = (sums + sum) * inverse;
       store(h + j, hj);
       store(e + j, ej);
-      store(x + j, load_some(alpha + j, end - j) * inverse);
-      store(y + j, ej * inverse * (d - shift_up<1>(hj, h_before)));
+      store(x + j, Vec<T>(load(alpha + j, part) * inverse));
+      store(y + j, Vec<T>(ej * inverse * (d - shift_up<1>(hj, h_before))));
       store(z + j, shift_up<1>(zj, z_before));
-      z_before = zj, sum = spread_last(weighted), h_before = hj;
-    }
+      z_carry = z_carry + spread_last(z_sums), sum = sum + spread_last(sums);
+      z_before = zj, h_before = hj;
+    });
   }
   if (!du) return;
   Vec<T> r_carry{}, after{};                                // R, and Σ x' over the columns to the right
   for (int64_t k = count - 1; k >= 0; --k) {
-    const auto [begin, end, top] = segment[k];
     if (k < count - 1) {
-      const Vec<T> scale = rescale(top, segment[k + 1].top);
+      const Vec<T> scale = rescale(segment[k].top, segment[k + 1].top);
       r_carry = r_carry * scale, after = after * scale;
     }
-    for (int64_t j = begin + (end - begin - 1) / lanes<T> * lanes<T>; j >= begin; j -= lanes<T>) {
-      const Vec<T> r = suffix_sum(load_some(x + j, end - j)) + r_carry, xj = load_some(y + j, end - j) * r;
-      const Vec<T> later = suffix_sum(xj) + after;          // Σ_{l≥k} x'; shifted, Σ_{l>k}
-      store_some(du + j, load(z + j) * xj - load(e + j) * shift_down<1>(later, after), end - j);
-      r_carry = spread_first(r), after = spread_first(later);
-    }
+    from_right<T>(segment[k].begin, segment[k].end, [&](int64_t j, auto part) __attribute__((always_inline)) {
+      const Vec<T> r_sums = suffix_sum(load(x + j, part)), xj = load(y + j, part) * (r_sums + r_carry);
+      const Vec<T> sums = suffix_sum(xj), later = sums + after;                  // Σ_{l≥k} x'; shifted, Σ_{l>k}
+      store(du + j, Vec<T>(load(z + j) * xj - load(e + j) * shift_down<1>(later, after)), part);
+      r_carry = r_carry + spread_first(r_sums), after = after + spread_first(sums);
+    });
   }
 }
 

@@ -21,22 +21,30 @@ ALINEA_INLINE Choice<V> choose(V z) {
   return {z >= 0 ? large : small, z >= 0 ? small : large};
 }
 
+// The last valid column writes for certain.
+template <Vector V>
+ALINEA_INLINE void force(Choice<V>&, Whole) {}
+template <Vector V>
+ALINEA_INLINE void force(Choice<V>& choice, Part last) { choice.write[last.n - 1] = 1, choice.read[last.n - 1] = 0; }
+
 // One head of one item: columns 0 … n-1 of T rows, zeros up to S. `start` is the row before the first: one-hot at column 0.
 template <class T>
 ALINEA_KERNEL void alpha_forward(const T* z, T* alpha, const T* start, int64_t rows, int64_t S, int64_t n) {
+  const int64_t last = (n - 1) / lanes<T> * lanes<T>;       // where the last vector begins, whole or not
   for (int64_t i = 0; i < rows; ++i, z += S, start = alpha, alpha += S) {
     Vec<T> carry{}, before{};                               // q of the column before, and all r of the vector before
-    for (int64_t j = 0; j < n; j += lanes<T>) {
-      const int64_t left = n - j;
-      auto [p, r] = choose(load_some(z + j, left));
-      if (left <= lanes<T>) p[left - 1] = 1;
-      Vec<T> a = shift_up<1>(r, before), q = load_some(start + j, left);
-      before = r;
+    auto step = [&](int64_t j, auto part) __attribute__((always_inline)) {
+      auto choice = choose(load(z + j, part));
+      force(choice, part);
+      Vec<T> a = shift_up<1>(choice.read, before), q = load(start + j, part);
+      before = choice.read;
       affine_prefix(a, q);
       q = q + a * carry;
       carry = spread_last(q);
-      store_some(alpha + j, p * q, left);
-    }
+      store(alpha + j, Vec<T>(choice.write * q), part);
+    };
+    from_left<T>(0, last, step);
+    step(last, Part{n - last});
     for (int64_t j = n; j < S; ++j) alpha[j] = 0;
   }
 }
@@ -44,22 +52,24 @@ ALINEA_KERNEL void alpha_forward(const T* z, T* alpha, const T* start, int64_t r
 // `value` is V of the row below, n rounded up to whole vectors, zero at first.
 template <class T>
 ALINEA_KERNEL void alpha_backward(const T* z, const T* alpha, const T* g, T* dz, T* value, int64_t rows, int64_t S, int64_t n) {
+  const int64_t last = (n - 1) / lanes<T> * lanes<T>;
   for (int64_t i = rows - 1; i >= 0; --i) {
     const T *zi = z + i * S, *ai = alpha + i * S, *gi = g + i * S;
     T* di = dz + i * S;
     Vec<T> after{};                                         // V of the vector to the right
-    for (int64_t j = (n - 1) / lanes<T> * lanes<T>; j >= 0; j -= lanes<T>) {
-      const int64_t left = n - j;
-      auto [p, r] = choose(load_some(zi + j, left));
-      if (left <= lanes<T>) p[left - 1] = 1, r[left - 1] = 0;
-      const Vec<T> total = load_some(gi + j, left) + load(value + j);
-      Vec<T> a = r, v = p * total;
+    auto step = [&](int64_t j, auto part) __attribute__((always_inline)) {
+      auto choice = choose(load(zi + j, part));
+      force(choice, part);
+      const Vec<T> total = load(gi + j, part) + load(value + j);
+      Vec<T> a = choice.read, v = choice.write * total;
       affine_suffix(a, v);
       v = v + a * spread_first(after);
-      store_some(di + j, load_some(ai + j, left) * r * (total - shift_down<1>(v, after)), left);
+      store(di + j, Vec<T>(load(ai + j, part) * choice.read * (total - shift_down<1>(v, after))), part);
       store(value + j, v);
       after = v;
-    }
+    };
+    step(last, Part{n - last});
+    from_right<T>(0, last, step);
     for (int64_t j = n; j < S; ++j) di[j] = 0;
   }
 }

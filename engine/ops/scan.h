@@ -77,6 +77,35 @@ ALINEA_INLINE void store_some(Lane<V>* p, V v, int64_t n) {
   else store_part(p, v, n);
 }
 
+/// How much of a vector a loop's step covers: `Whole` costs nothing, `Part` is the end of a row. The type keeps the partial copies, which are
+/// calls that spill every register, out of the loop over whole vectors.
+struct Whole {};
+struct Part {
+  int64_t n;
+};
+template <class T>
+ALINEA_INLINE Vec<T> load(const T* p, Whole) { return load(p); }
+template <class T>
+ALINEA_INLINE Vec<T> load(const T* p, Part part) { return load_some(p, part.n); }
+template <Vector V>
+ALINEA_INLINE void store(Lane<V>* p, V v, Whole) { store(p, v); }
+template <Vector V>
+ALINEA_INLINE void store(Lane<V>* p, V v, Part part) { store_some(p, v, part.n); }
+
+/// step(j, Whole or Part) for the vectors of columns begin … end-1, from the left or from the right.
+template <class T, class F>
+ALINEA_INLINE void from_left(int64_t begin, int64_t end, F&& step) {
+  int64_t j = begin;
+  for (; j + lanes<T> <= end; j += lanes<T>) step(j, Whole{});
+  if (j < end) step(j, Part{end - j});
+}
+template <class T, class F>
+ALINEA_INLINE void from_right(int64_t begin, int64_t end, F&& step) {
+  int64_t j = begin + (end - begin) / lanes<T> * lanes<T>;
+  if (j < end) step(j, Part{end - j});
+  for (j -= lanes<T>; j >= begin; j -= lanes<T>) step(j, Whole{});
+}
+
 /// e^x for x ≤ 0, where neither overflow nor a scale in two halves is needed. Below -87.3 it is 0; NaN stays NaN.
 ALINEA_INLINE Vec<float> exp_nonpositive(Vec<float> x) {
   const Vec<float> clamped = max(splat(-87.33654f), x);      // NaN passes: the comparison is false
