@@ -75,7 +75,7 @@ std::vector<double> counting(int64_t n) {
 
 TEST_CASE("cuda: a device that is not there is refused as a device error") {
   if (no_gpu)
-    MESSAGE("SKIPPED, no GPU can be used here (", have_cuda ? "built with CUDA" : "built without CUDA",
+    MESSAGE("SKIPPED, no GPU can be used here (", std::string(have_cuda ? "built with CUDA" : "built without CUDA"),
             "): cuda: ops equal the CPU; cuda: copies, conversions and counters; cuda: gemm equals plain loops; cuda: long rows of softmax");
   try {
     Context::cuda(1000);
