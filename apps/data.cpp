@@ -36,11 +36,11 @@ int prepare(const AnnouncementsCommand& o) {
 }
 
 void add_prepare(CLI::App& parent, Run& run) {
-  CLI::App* prepare_app = add_command(parent, "prepare", "Make a corpus", "alinea data prepare announcements --out data-announcements");
+  CLI::App* prepare_app = add_command(parent, "prepare", "make a corpus", "alinea data prepare announcements --out data-announcements");
   prepare_app->require_subcommand(1);
   auto o = std::make_shared<AnnouncementsCommand>();
   AnnouncementsOptions& r = o->recipe;
-  CLI::App* app = add_command(*prepare_app, "announcements", "Spoken numbers, dates, times and announcements from Asterisk's recordings, with translations",
+  CLI::App* app = add_command(*prepare_app, "announcements", "spoken numbers, dates, times and announcements from Asterisk's recordings, with translations",
                               "alinea data prepare announcements --from en --to de --out data-en-de\n"
                               "alinea data prepare announcements --from fr --to ja --kind numbers --train 2000 --out data-fr-ja");
   app->add_option("--out", r.out, "folder to make")->required()->type_name("DIR");
@@ -86,7 +86,7 @@ void add_check(CLI::App& parent, Run& run) {
     std::string folder;
   };
   auto o = std::make_shared<Options>();
-  CLI::App* app = add_command(parent, "check", "Look through a prepared folder: audio, features, vocabularies, strictness of the split", "alinea data check data-en-de --json");
+  CLI::App* app = add_command(parent, "check", "look through a prepared folder: audio, features, vocabularies, strictness of the split", "alinea data check data-en-de --json");
   app->add_option("folder", o->folder, "what data prepare made")->required()->type_name("DIR");
   add_common(*app, o->common, Common::json);
   app->callback([o, &run] { run = [o] { return check(o->folder, o->common); }; });
@@ -95,7 +95,7 @@ void add_check(CLI::App& parent, Run& run) {
 }  // namespace
 
 void add_data(CLI::App& program, Run& run) {
-  CLI::App* app = add_command(program, "data", "Make and check corpora", "alinea data prepare announcements --out data-en-de\nalinea data check data-en-de");
+  CLI::App* app = add_command(program, "data", "make and check corpora", "alinea data prepare announcements --out data-en-de\nalinea data check data-en-de");
   app->require_subcommand(1);
   add_prepare(*app, run);
   add_check(*app, run);

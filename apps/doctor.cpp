@@ -135,7 +135,7 @@ void print_text(const json& j) {
 
 void add_doctor(CLI::App& program, Run& run) {
   auto o = std::make_shared<CommonOptions>();
-  CLI::App* app = add_command(program, "doctor", "What this machine offers: processor, BLAS, GPU, libraries, recordings", "alinea doctor\nalinea doctor --json");
+  CLI::App* app = add_command(program, "doctor", "what this machine offers: processor, BLAS, GPU, libraries, recordings", "alinea doctor\nalinea doctor --json");
   add_common(*app, *o, Common::device | Common::json);
   app->callback([o, &run] {
     run = [o] {

@@ -39,11 +39,11 @@ Config config_in(const ExplainOptions& o) {
   return config_of(from);
 }
 
-// A training configuration has the model under "model"; a model's own config.json is the model.
+// A training configuration has a stage or the model under "model"; a model's own config.json is the model.
 S2TConfig model_config(const ExplainOptions& o) {
   Config file = config_in(o);
   S2TConfig model;
-  if (file.has("model")) {
+  if (file.has("model") || file.has("stage")) {
     TrainConfig train;
     train.fields(file);
     model = train.model;
@@ -90,7 +90,7 @@ std::vector<Layer> layers_of(S2TTransformer& model, const Sizes& n) {
   return layers;
 }
 
-// Attention itself has no weights: the registry knows its cost. FLOPs are those of forward and backward, a third of them forward.
+// Attention itself has no weights: the registry knows its cost. FLOPs are those of forward and backward; about a third are forward.
 void add_attention_costs(std::vector<Layer>& layers, const S2TConfig& c, const Sizes& n) {
   const auto add = [&](const std::string& name, const std::string& family, int64_t count, int64_t T, int64_t S) {
     const Cost cost = attention_family(family).cost(n.batch, c.heads, T, S, c.d_model / c.heads);
@@ -235,7 +235,7 @@ int explain(const ExplainOptions& o) {
 
 void add_explain(CLI::App& program, Run& run) {
   auto o = std::make_shared<ExplainOptions>();
-  CLI::App* app = add_command(program, "explain", "A model layer by layer: shapes, parameters, FLOPs, bytes kept for backward; or the attention families",
+  CLI::App* app = add_command(program, "explain", "a model layer by layer: shapes, parameters, FLOPs, bytes kept for backward; or the attention families",
                               "alinea explain runs/demo\nalinea explain model.json --batch 16 --set model.d_model=256\nalinea explain attention softmax --set T=1024 --set S=1024");
   app->add_option("subject", o->subject, "a run, a model folder, a configuration, or the word attention")->required()->type_name("RUN|CONFIG|attention");
   app->add_option("family", o->family, "explain attention: one family only")->type_name("NAME");

@@ -67,7 +67,7 @@ int gradcheck(const GradcheckOptions& o) {
 
 void add_gradcheck(CLI::App& program, Run& run) {
   auto o = std::make_shared<GradcheckOptions>();
-  CLI::App* app = add_command(program, "gradcheck", "Gradients of every op against central differences: worst error and where",
+  CLI::App* app = add_command(program, "gradcheck", "gradients of every op against central differences: worst error and where",
                               "alinea gradcheck\nalinea gradcheck linear matmul --json");
   app->add_option("ops", o->ops, "names of alinea op --list; all if none is given")->type_name("OP");
   add_common(*app, o->common, Common::seed | Common::json);

@@ -99,7 +99,7 @@ void add_inspect(CLI::App& program, Run& run) {
     std::string path;
   };
   auto o = std::make_shared<Options>();
-  CLI::App* app = add_command(program, "inspect", "Names, shapes, dtypes and bytes of a safetensors file or model folder; the checkpoints of a run",
+  CLI::App* app = add_command(program, "inspect", "names, shapes, dtypes and bytes of a safetensors file or model folder; the checkpoints of a run",
                               "alinea inspect model.safetensors\nalinea inspect runs/demo/best --json");
   app->add_option("path", o->path, "FILE.safetensors, a model folder or a run")->required()->type_name("PATH");
   add_common(*app, o->common, Common::json);

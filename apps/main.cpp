@@ -18,7 +18,7 @@ int run_program(int argc, char** argv) {
   program.set_version_flag("--version", "alinea " + std::string(version()));
   program.footer("Examples:\n  ./run demo\n  alinea doctor\n  alinea COMMAND --help");
   program.require_subcommand(1);
-  program.failure_message(CLI::FailureMessage::simple);
+  program.failure_message([](const CLI::App*, const CLI::Error& e) { return fmt::format("alinea: {}; alinea COMMAND --help shows what is possible\n", e.what()); });
   Run run;
   for (const auto add : commands) add(program, run);
   try {

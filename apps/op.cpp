@@ -66,7 +66,7 @@ int op(const OpOptions& o) {
 
 void add_op(CLI::App& program, Run& run) {
   auto o = std::make_shared<OpOptions>();
-  CLI::App* app = add_command(program, "op", "One op on tensors from a safetensors file: outputs, and gradients when grad.OUTPUT is given",
+  CLI::App* app = add_command(program, "op", "one op on tensors from a safetensors file: outputs, and gradients when grad.OUTPUT is given",
                               "alinea op --list\nalinea op softmax --in x.safetensors --out y.safetensors --dtype f64\n"
                               "alinea op linear --in in.safetensors --out out.safetensors --set activation=gelu");
   app->add_option("name", o->name, "an op of --list")->type_name("NAME");

@@ -114,14 +114,14 @@ void add_score(CLI::App& program, Run& run) {
                               "alinea score bleu out.txt reference.txt\nalinea score latency runs/demo/simuleval --json");
   app->require_subcommand(1);
   constexpr int many = 1000;
-  CLI::App* bleu = add_score_of(*app, run, o, "bleu", "Corpus BLEU with sacreBLEU's signature", "alinea score bleu out.txt reference.txt --tokenize 13a", score_bleu, many);
+  CLI::App* bleu = add_score_of(*app, run, o, "bleu", "corpus BLEU with sacreBLEU's signature", "alinea score bleu out.txt reference.txt --tokenize 13a", score_bleu, many);
   std::vector<std::string> tokenizers;
   for (const BleuTokenizer& t : bleu_tokenizers()) tokenizers.emplace_back(t.name);
   bleu->add_option("--tokenize", o->bleu.tokenizer, "how words are cut")->capture_default_str()->check(CLI::IsMember(tokenizers));
   bleu->add_flag("--lowercase", o->bleu.lowercase, "ignore case");
-  CLI::App* chrf = add_score_of(*app, run, o, "chrf", "Corpus chrF, or chrF++ with --word-order 2", "alinea score chrf out.txt reference.txt --word-order 2", score_chrf, many);
+  CLI::App* chrf = add_score_of(*app, run, o, "chrf", "corpus chrF, or chrF++ with --word-order 2", "alinea score chrf out.txt reference.txt --word-order 2", score_chrf, many);
   chrf->add_option("--word-order", o->word_order, "0: chrF, 2: chrF++")->capture_default_str()->check(CLI::IsMember({0, 2}));
-  CLI::App* wer = add_score_of(*app, run, o, "wer", "Word or character error rate, and exact match", "alinea score wer out.txt reference.txt --characters", score_wer, 1);
+  CLI::App* wer = add_score_of(*app, run, o, "wer", "word or character error rate, and exact match", "alinea score wer out.txt reference.txt --characters", score_wer, 1);
   wer->add_flag("--characters", o->characters, "errors of characters (CER) instead of words");
   CLI::App* latency = add_command(*app, "latency", "AL, LAAL, AP, DAL, ATD … of a folder with SimulEval's instances.log", "alinea score latency runs/demo/simuleval --computation-aware");
   latency->add_option("folder", o->hypotheses, "holds instances.log")->required()->type_name("DIR");
