@@ -43,6 +43,11 @@ class LinearAttentionState {
   void append(const Tensor& k, const Tensor& v);             // [B, H, n, D] more columns
   Tensor step(const Tensor& q) const;                        // [B, H, T, D] -> [B, H, T, D]
   void reorder(const std::vector<int32_t>& items);           // item b continues what item items[b] had
+  LinearAttentionState clone() const {
+    LinearAttentionState c = *this;
+    c.state_ = state_.clone(), c.sums_ = sums_.clone();
+    return c;
+  }
   int64_t bytes() const { return state_.bytes() + sums_.bytes(); }
 
  private:

@@ -91,6 +91,6 @@ class ChosenAttention {
 };
 
 // The rows, one per file of this folder.
-extern const AttentionFamily softmax_family, emma_family;
+extern const AttentionFamily softmax_family, linear_family, emma_family;
 
 }  // namespace alinea

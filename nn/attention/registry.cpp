@@ -3,7 +3,7 @@
 namespace alinea {
 
 std::span<const AttentionFamily> attention_families() {
-  static const AttentionFamily families[] = {softmax_family, emma_family};
+  static const AttentionFamily families[] = {softmax_family, linear_family, emma_family};
   return families;
 }
 
