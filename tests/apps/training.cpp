@@ -1,0 +1,180 @@
+// Training runs end to end on a tiny corpus of tones: reproducible, resumable byte for byte, clear about what it refuses.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+
+#include "apps/live.h"
+#include "apps/trainer.h"
+#include "data/audio.h"
+#include "engine/core/files.h"
+#include "models/hub/model_directory.h"
+
+using namespace alinea;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("alinea-training-" + std::to_string(getpid()));
+  Folder() {
+    fs::remove_all(path);
+    fs::create_directories(path / "data");
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+// Every utterance is two tones; the target names them.
+void make_corpus(const fs::path& data) {
+  const std::vector<std::string> names{"eins", "zwei", "drei"};
+  Vocabulary::target({names.begin(), names.end()}).save(data / "vocab.tgt.txt");
+  Vocabulary::source({"low", "mid", "high"}).save(data / "vocab.src.txt");
+  const std::vector<std::string> source{"low", "mid", "high"};
+  for (const auto& [split, count] : {std::pair{"train", 12}, {"dev", 3}, {"test", 3}}) {
+    std::vector<ManifestRow> rows;
+    for (int i = 0; i < count; ++i) {
+      const int a = i % 3, b = (i / 3) % 3;
+      Audio audio;
+      for (int s = 0; s < 16000; ++s) audio.samples.push_back(0.3f * float(std::sin(2 * 3.14159265 * (s < 8000 ? 300.0 * (a + 1) : 300.0 * (b + 1)) * s / 16000)));
+      const std::string id = std::string(split) + std::to_string(i);
+      write_wav(data / (id + ".wav"), audio);
+      rows.push_back({.id = id, .audio = id + ".wav", .n_frames = log_mel_frames(16000), .tgt_text = names[size_t(a)] + " " + names[size_t(b)], .speaker = "sine",
+                      .src_text = source[size_t(a)] + " " + source[size_t(b)], .src_lang = "en", .tgt_lang = "de", .kind = "tones",
+                      .words = {source[size_t(a)], source[size_t(b)]}, .keys = {}, .word_spans = {{0.f, 0.5f}, {0.5f, 1.f}}});
+    }
+    write_manifest(data / (std::string(split) + ".tsv"), rows);
+  }
+}
+
+Config tiny(const fs::path& data, int steps, const std::string& stage = "offline") {
+  Config c = Config::text(R"({"batch": 4, "log_every": 1, "save_every": 100, "validation": {"every": 0, "sentences": 2, "max_tokens": 6},
+                              "model": {"d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64, "policy": {"depth": 1}}})", "tiny");
+  c.set("stage", stage);
+  c.set("steps", std::to_string(steps));
+  c.set("data", data.string());
+  if (stage == "emma") c.set("loss.latency", "0.1"), c.set("loss.variance", "0.5"), c.set("freeze", R"(["encoder"])");
+  return c;
+}
+
+std::string bytes(const fs::path& run, const std::string& file) { return read_file(run / "last" / file); }
+
+}  // namespace
+
+TEST_CASE("training: two runs with one seed are byte-equal, another seed differs") {
+  Folder f;
+  make_corpus(f.path / "data");
+  for (const char* name : {"a", "b"}) CHECK(run_training(Context::cpu(), tiny(f.path / "data", 4), f.path / name, {}, true) == 0);
+  Config other = tiny(f.path / "data", 4);
+  other.set("seed", "9");
+  run_training(Context::cpu(), other, f.path / "c", {}, true);
+  CHECK(bytes(f.path / "a", "model.safetensors") == bytes(f.path / "b", "model.safetensors"));
+  CHECK(bytes(f.path / "a", "model.safetensors") != bytes(f.path / "c", "model.safetensors"));
+  CHECK(read_file(f.path / "a" / "log.jsonl") == read_file(f.path / "b" / "log.jsonl"));
+}
+
+TEST_CASE("training: stopped and resumed equals uninterrupted, byte for byte") {
+  Folder f;
+  make_corpus(f.path / "data");
+  Config whole = tiny(f.path / "data", 6);
+  whole.set("schedule.kind", "constant");
+  run_training(Context::cpu(), whole, f.path / "whole", {}, true);
+  // Three steps, then the same run is told to go on to six.
+  Config half = tiny(f.path / "data", 3);
+  half.set("schedule.kind", "constant");
+  run_training(Context::cpu(), half, f.path / "parts", {}, true);
+  std::string config = read_file(f.path / "parts" / "config.json");
+  config.replace(config.find("\"steps\": 3"), 10, "\"steps\": 6");
+  write_atomically(f.path / "parts" / "config.json", config);
+  CHECK(run_training(Context::cpu(), {}, f.path / "parts", {}, true) == 0);
+  for (const char* file : {"model.safetensors", "optimizer.safetensors"}) CHECK(bytes(f.path / "whole", file) == bytes(f.path / "parts", file));
+  CHECK(read_file(f.path / "whole" / "log.jsonl") == read_file(f.path / "parts" / "log.jsonl"));
+}
+
+TEST_CASE("training: killed at any moment, the run resumes to the same end") {
+  Folder f;
+  make_corpus(f.path / "data");
+  Config config = tiny(f.path / "data", 30);
+  config.set("save_every", "2");
+  const std::string program = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea", file = f.path / "c.json", out = f.path / "killed";
+  write_atomically(file, config.dump());
+  for (int round = 0; round < 4; ++round) {
+    const pid_t child = fork();
+    if (child == 0) {
+      execl(program.c_str(), "alinea", "train", "-q", "--threads", "1", "--config", file.c_str(), "--out", out.c_str(), nullptr);
+      _exit(127);
+    }
+    usleep(useconds_t(150000 + 130000 * round));
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+  }
+  CHECK(run_training(Context::cpu(), config, f.path / "killed", {}, true) == 0);
+  const auto last = RunDirectory::last(f.path / "killed");
+  REQUIRE(last.has_value());
+  CHECK(last->step == 30);
+}
+
+TEST_CASE("training: EMMA and wait-k start from the offline run, and the streamed output equals the evaluated one") {
+  Folder f;
+  make_corpus(f.path / "data");
+  run_training(Context::cpu(), tiny(f.path / "data", 5), f.path / "offline", {}, true);
+  CHECK_THROWS_AS(run_training(Context::cpu(), tiny(f.path / "data", 5, "emma"), f.path / "no", {}, true), Error);
+  CHECK(run_training(Context::cpu(), tiny(f.path / "data", 2, "waitk"), f.path / "waitk", f.path / "offline", true) == 0);
+  Config emma = tiny(f.path / "data", 1, "emma");
+  CHECK(run_training(Context::cpu(), emma, f.path / "emma", f.path / "offline", true) == 0);
+  const auto path = model_path(f.path / "emma", false);
+  const auto model = load_model(path, Context::cpu());
+  CHECK(model->config().has_policy);
+  const SpeechDataset test = SpeechDataset::open(f.path / "data", "test");
+  EvaluationOptions options;
+  options.stream.threshold = 0.08;
+  options.stream.max_tokens = 6;
+  const auto instances = decode(*model, Context::cpu(), test, test.target_vocabulary(), options);
+  for (int64_t i = 0; i < test.size(); ++i) {
+    const Audio audio = read_audio(test.audio_path(i));
+    LiveTranslator live(*model, Context::cpu(), options.stream);
+    std::vector<std::string> words;
+    std::vector<double> delays;
+    auto take = [&](const std::vector<LiveTranslator::Event>& events) {
+      for (const auto& e : events)
+        if (e.decision.write) words.push_back(test.target_vocabulary().word(e.decision.token)), delays.push_back(e.heard_ms);
+    };
+    for (size_t at = 0; at < audio.samples.size(); at += 777) take(live.accept(std::span(audio.samples).subspan(at, std::min<size_t>(777, audio.samples.size() - at))));
+    take(live.finish());
+    CHECK(words == instances[size_t(i)].words);
+    REQUIRE(delays.size() == instances[size_t(i)].delays.size());
+    for (size_t d = 0; d < delays.size(); ++d) CHECK(delays[d] == doctest::Approx(instances[size_t(i)].delays[d]));
+  }
+}
+
+TEST_CASE("training: a misspelt key names the nearest one, too little data and divergence have their exit codes") {
+  Folder f;
+  make_corpus(f.path / "data");
+  Config typo = tiny(f.path / "data", 2);
+  typo.set("model.d_modle", "32");
+  try {
+    run_training(Context::cpu(), typo, f.path / "typo", {}, true);
+    FAIL("a misspelt key was accepted");
+  } catch (const Error& e) {
+    CHECK(e.kind() == Exit::usage);
+    CHECK(std::string(e.what()).find("d_model") != std::string::npos);
+  }
+  Config large = tiny(f.path / "data", 2);
+  large.set("batch", "64");
+  try {
+    run_training(Context::cpu(), large, f.path / "large", {}, true);
+    FAIL("a batch larger than the data was accepted");
+  } catch (const Error& e) {
+    CHECK(e.kind() == Exit::data);
+  }
+  Config wild = tiny(f.path / "data", 60);
+  wild.set("optimizer.lr", "1e30"), wild.set("optimizer.clip", "0"), wild.set("schedule.warmup", "0");
+  try {
+    run_training(Context::cpu(), wild, f.path / "wild", {}, true);
+    FAIL("an exploding run was not stopped");
+  } catch (const Error& e) {
+    CHECK(e.kind() == Exit::diverged);
+  }
+}
