@@ -4,18 +4,16 @@
 #include <unicode/uversion.h>
 #include <zlib.h>
 
-#include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/bench/machine.h"
 #include "apps/commands.h"
 #include "data/recipes/reading.h"
 #include "engine/blas/gemm.h"
 #include "engine/core/device.h"
-#include "engine/core/parallel.h"
 
 namespace alinea {
 
@@ -50,37 +48,6 @@ int usable_cores() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// The fastest of the calls that fit into 0.3 s (at least three), in seconds.
-template <class F>
-double fastest(F&& f) {
-  using Clock = std::chrono::steady_clock;
-  double best = 1e9, total = 0;
-  for (int i = 0; i < 3 || total < 0.3; ++i) {
-    const auto begin = Clock::now();
-    f();
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    best = std::min(best, seconds);
-    total += seconds;
-  }
-  return best;
-}
-
-double gemm_gflops() {
-  constexpr int64_t n = 1024;
-  Context& cpu = Context::cpu();
-  const Tensor a = cpu.full({n, n}, DType::f32, 0.5), b = cpu.full({n, n}, DType::f32, 0.25), c = cpu.empty({n, n}, DType::f32);
-  const Gemm g{.m = n, .n = n, .k = n, .lda = n, .ldb = n, .ldc = n};
-  return 2e-9 * n * n * n / fastest([&] { gemm<float>(cpu, g, a.data<float>(), b.data<float>(), c.data<float>()); });
-}
-
-double copy_gb_per_second() {
-  constexpr int64_t bytes = 64 << 20;
-  std::vector<char> from(bytes, 1), to(bytes);
-  const double seconds =
-      fastest([&] { parallel_for(bytes, 1 << 20, [&](int64_t begin, int64_t end) { std::memcpy(&to[begin], &from[begin], size_t(end - begin)); }); });
-  return 2e-9 * bytes / seconds;                            // read and written
-}
-
 // Recordings of single words, which the announcements are made of: by language, where they are or which package brings them.
 json recordings() {
   json found = json::object();
@@ -98,7 +65,7 @@ json examine() {
   j["alinea"] = version();
   j["processor"] = {{"name", processor_name()}, {"features", processor_features()}, {"cores", usable_cores()}, {"threads", threads()}};
   j["blas"] = blas_description();
-  j["measured"] = {{"gemm_gflops", gemm_gflops()}, {"gemm_shape", "1024 x 1024 x 1024 fp32"}, {"copy_gb_per_second", copy_gb_per_second()}};
+  j["measured"] = {{"gemm_gflops", peak_gemm_gflops(Context::cpu())}, {"gemm_shape", "1024 x 1024 x 1024 fp32"}, {"copy_gb_per_second", peak_copy_gb_per_second(Context::cpu())}};
   j["cuda"] = {{"built", have_cuda}, {"driver", std::filesystem::exists("/proc/driver/nvidia/version")}, {"gpus", cuda_device_count()}};
   j["libraries"] = {{"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
                     {"nlohmann_json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
