@@ -27,7 +27,7 @@ struct Shape {
   int64_t operator[](int axis) const { return dim[index(axis)]; }
   int64_t& operator[](int axis) { return dim[index(axis)]; }
   int index(int axis) const {
-    require(axis < rank && axis >= -rank, "shape {}: there is no axis {}", str(), axis);
+    if (axis >= rank || axis < -rank) [[unlikely]] fail(Exit::usage, "shape {}: there is no axis {}", str(), axis);
     return axis < 0 ? axis + rank : axis;
   }
   int64_t count() const {
