@@ -1,5 +1,6 @@
 // Everything a training run is told, resolved and written to RUN/config.json.
 #pragma once
+#include "data/dataset.h"
 #include "models/s2t_transformer.h"
 #include "nn/optimizer.h"
 #include "nn/schedule.h"
@@ -27,6 +28,26 @@ struct WaitKConfig {
   }
 };
 
+/// Changes to the training examples, drawn anew each time one is loaded.
+struct AugmentConfig {
+  double speed_low = 1, speed_high = 1, gain_decibels = 0;
+  int64_t freq_masks = 0, freq_width = 27, time_masks = 0, time_width = 100;
+  void fields(Config& c) {
+    c.field("speed_low", speed_low, "slowest speed; other than 1: features are computed anew from the audio");
+    c.field("speed_high", speed_high, "fastest speed");
+    c.field("gain_decibels", gain_decibels, "loudness changes by up to so many decibels");
+    c.field("freq_masks", freq_masks, "SpecAugment: masked bands");
+    c.field("freq_width", freq_width, "SpecAugment: widest band");
+    c.field("time_masks", time_masks, "SpecAugment: masked stretches");
+    c.field("time_width", time_width, "SpecAugment: longest stretch in frames");
+  }
+  Augmentation augmentation() const {
+    Augmentation a{.speed_low = speed_low, .speed_high = speed_high, .gain_decibels = gain_decibels};
+    if (freq_masks > 0 || time_masks > 0) a.spec_augment = SpecAugment{.freq_masks = freq_masks, .freq_width = freq_width, .time_masks = time_masks, .time_width = time_width};
+    return a;
+  }
+};
+
 struct TrainConfig {
   std::string stage = "offline", data;
   int64_t steps = 1700, batch = 16, accumulate = 1, seed = 1;
@@ -37,6 +58,7 @@ struct TrainConfig {
   Schedule schedule;
   WaitKConfig waitk;
   ValidationConfig validation;
+  AugmentConfig augment;
   std::vector<std::string> freeze;
 
   void fields(Config& c) {
@@ -56,6 +78,7 @@ struct TrainConfig {
     c.field("optimizer", optimizer, "AdamW");
     c.field("schedule", schedule, "learning rate over the steps");
     c.field("waitk", waitk, "multi-path wait-k");
+    c.field("augment", augment, "changes to the training examples");
     c.field("validation", validation, "decoding of the dev set");
     c.field("freeze", freeze, "parameters whose names start so are not trained, e.g. [\"encoder\"]");
   }

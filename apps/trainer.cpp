@@ -22,7 +22,7 @@ Trainer::Trainer(Context& context, const TrainConfig& config, const std::filesys
     : context_(context),
       config_(config),
       data_path_(data),
-      train_(SpeechDataset::open(data, "train")),
+      train_(SpeechDataset::open(data, "train", config.augment.augmentation())),
       dev_(SpeechDataset::open(data, "dev")),
       source_(train_.source_vocabulary()),
       target_(train_.target_vocabulary()) {

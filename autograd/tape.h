@@ -62,6 +62,12 @@ class Tape {
   template <class Op, class... In>
   static auto apply(const Op& op, std::string_view name, const In&... in);
 
+  /// block(tape, inputs) without keeping anything of it: forward runs on no tape, backward runs it again on a tape of its own and takes the
+  /// gradients from there. The block must give the same value twice, so its dropout draws from RandomKeys. It may use parameters; it is
+  /// copied and outlives the call, so it must capture by value. Chen et al. 2016, "Training deep nets with sublinear memory cost".
+  template <class F>
+  static Variable checkpoint(Tape* tape, F block, std::vector<Variable> inputs);
+
  private:
   struct Node {
     virtual ~Node() = default;
@@ -69,6 +75,8 @@ class Tape {
   };
   template <class Op, size_t N, size_t M>
   struct OpNode;
+  template <class F>
+  struct CheckpointNode;
 
   template <class... T>
   static int64_t live_bytes(const T&... inputs) {
@@ -127,6 +135,41 @@ struct Tape::OpNode final : Tape::Node {
       if (needs[i] && d[i]) tape.accumulate(inputs[i], std::move(d[i]), name);
   }
 };
+
+template <class F>
+struct Tape::CheckpointNode final : Tape::Node {
+  F block;
+  std::vector<Variable> inputs;
+  int32_t output = 0;
+  explicit CheckpointNode(F block, std::vector<Variable> inputs) : block(std::move(block)), inputs(std::move(inputs)) {}
+
+  void backward(Tape& tape) override {
+    Tensor g = std::move(tape.grads_[output]);
+    tape.grads_[output] = {};
+    if (!g) return;
+    Tape inner;
+    std::vector<Variable> again;
+    for (const Variable& v : inputs) again.push_back(v.needs_grad() ? inner.watch(v.value()) : Variable(v.value()));
+    const Variable y = block(&inner, again);
+    inner.backward(std::span(&y, 1), {std::move(g)});
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (!inputs[i].needs_grad()) continue;
+      if (Tensor d = inner.grad(again[i])) tape.accumulate(inputs[i].slot_, std::move(d), "checkpoint");
+    }
+  }
+};
+
+template <class F>
+Variable Tape::checkpoint(Tape* tape, F block, std::vector<Variable> inputs) {
+  std::vector<Variable> values;
+  for (const Variable& v : inputs) values.emplace_back(v.value());
+  const Variable y = block(nullptr, values);
+  if (!tape) return y;
+  auto node = std::make_unique<CheckpointNode<F>>(std::move(block), std::move(inputs));
+  node->output = int32_t(tape->grads_.size());
+  tape->nodes_.push_back(std::move(node));
+  return tape->variable(y.value());
+}
 
 template <class Op, class... In>
 auto Tape::apply(const Op& op, std::string_view name, const In&... in) {

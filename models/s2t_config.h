@@ -49,7 +49,7 @@ struct S2TConfig {
   std::string norm = "pre", activation = "relu";
   double dropout = 0.1, attention_dropout = 0, activation_dropout = 0;
   AttentionConfig attention;
-  bool has_policy = false;
+  bool has_policy = false, activation_checkpointing = false;
   PolicyConfig policy;
   int64_t source_words = 0, target_words = 0, max_positions = 2048;
   double feature_mean = 13, feature_scale = 4, feature_padding = -1;
@@ -71,6 +71,7 @@ struct S2TConfig {
     c.field("dropout", dropout, "on the embeddings and on each block's output");
     c.field("attention_dropout", attention_dropout, "on attention weights");
     c.field("activation_dropout", activation_dropout, "inside the feed-forward layers");
+    c.field("activation_checkpointing", activation_checkpointing, "encoder layers are computed again in backward instead of kept: less memory, a third more time");
     c.field("attention", attention, "attention family per block");
     c.field("has_policy", has_policy, "whether the weights hold EMMA policies");
     c.field("policy", policy, "EMMA's policy networks");

@@ -10,6 +10,14 @@ namespace alinea {
 
 namespace {
 
+HeadPooling pooling_named(const std::string& name) {
+  if (name == "mean") return HeadPooling::mean;
+  if (name == "max") return HeadPooling::max;
+  if (name == "softmax") return HeadPooling::softmax;
+  if (name == "softmax_stopgrad") return HeadPooling::softmax_stopgrad;
+  fail(Exit::usage, "loss: latency_pooling '{}' is not mean, max, softmax or softmax_stopgrad", name);
+}
+
 S2TConfig checked(const S2TConfig& config) {
   config.check();
   return config;
@@ -55,17 +63,18 @@ void S2TTransformer::regularise(S2TLoss& loss, const std::vector<Variable>& alig
   std::vector<int32_t> columns = states;
   for (int32_t& n : columns) n = int32_t((n + config_.policy.pooling - 1) / config_.policy.pooling);
   const double seconds = seconds_per_decision(), layers = double(alignments.size());
+  std::vector<Variable> lags;                               // [B, heads] per layer
   for (const Variable& alpha : alignments) {
     const Variable delay = expected_delay(alpha, columns);
-    const Variable lag = weights.latency_metric == "DAL" ? differentiable_average_lagging(delay, columns, batch.target_lengths)
-                                                         : average_lagging(delay, columns, batch.target_lengths);
-    const Variable al = scale(mean(lag), seconds / layers);
+    lags.push_back(weights.latency_metric == "DAL" ? differentiable_average_lagging(delay, columns, batch.target_lengths)
+                                                   : average_lagging(delay, columns, batch.target_lengths));
     const Variable var = scale(mean(alignment_variance(alpha, columns, batch.target_lengths)), seconds * seconds / layers);
-    loss.latency += al.value().item();
     loss.variance += var.value().item();
-    if (weights.latency != 0) loss.total = add(loss.total, scale(al, weights.latency));
     if (weights.variance != 0) loss.total = add(loss.total, scale(var, weights.variance));
   }
+  const Variable lag = scale(mean(head_pool(concat(lags, 1), pooling_named(weights.latency_pooling))), seconds);
+  loss.latency = lag.value().item();
+  if (weights.latency != 0) loss.total = add(loss.total, scale(lag, weights.latency));
 }
 
 S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const LossConfig& weights, const Pass& pass, int64_t wait_k, int64_t ratio) {

@@ -17,17 +17,18 @@ struct S2TBatch {
 
 /// Weights of the loss terms.
 ///   L = CE(smoothing) + frame · CE_frames + latency · AL + variance · Var
-/// AL: differentiable average lagging of Ma et al. 2020, in seconds, mean over items, heads and layers.
+/// AL: differentiable average lagging of Ma et al. 2020, in seconds, pooled over heads and layers (mean by default), mean over items.
 /// Var: Σ_j (j - d_i)² α_ij in seconds², mean over rows, items, heads and layers (Ma et al. 2023, section 3.2).
 struct LossConfig {
   double smoothing = 0.1, frame = 1, latency = 0, variance = 0;
-  std::string latency_metric = "AL";
+  std::string latency_metric = "AL", latency_pooling = "mean";
   void fields(Config& c) {
     c.field("smoothing", smoothing, "label smoothing");
     c.field("frame", frame, "weight of the frame classifier's cross entropy (needs word times)");
     c.field("latency", latency, "weight of the latency, per second");
     c.field("variance", variance, "weight of the alignment's variance, per second²");
     c.field("latency_metric", latency_metric, "AL or DAL");
+    c.field("latency_pooling", latency_pooling, "over heads and layers: mean, max, softmax (weights with gradient) or softmax_stopgrad");
   }
 };
 

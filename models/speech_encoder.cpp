@@ -67,7 +67,13 @@ SpeechEncoder::Output SpeechEncoder::forward(const Variable& features, const std
   MultiHeadAttention::Options options{.dropout = config_.attention_dropout};
   if (config_.encoder_chunk > 0) options.mask = Mask{.rule = Mask::Rule::chunk, .chunk = config_.encoder_chunk};
   options.mask.source_lengths = out.lengths;
-  for (size_t i = 0; i < layers_.size(); ++i) x = run_layer(layers_[i], x, options, pass.child("layers").child(uint64_t(i)));
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Pass here = pass.child("layers").child(uint64_t(i));
+    if (!config_.activation_checkpointing) x = run_layer(layers_[i], x, options, here);
+    else x = Tape::checkpoint(here.tape, [this, i, options, here](Tape* tape, const std::vector<Variable>& in) {
+      return run_layer(layers_[i], in[0], options, {tape, here.key, here.training});
+    }, {x});
+  }
   out.states = config_.norm == "pre" ? final_norm_(x, pass.tape) : x;
   return out;
 }

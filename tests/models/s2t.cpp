@@ -47,13 +47,7 @@ S2TBatch batch_of(const S2TConfig& c, int64_t B, RandomKey key) {
   return b;
 }
 
-constexpr LossConfig all_terms{.smoothing = 0.1, .frame = 1, .latency = 0.3, .variance = 0.2, .latency_metric = {}};
-
-LossConfig terms() {
-  LossConfig l = all_terms;
-  l.latency_metric = "AL";
-  return l;
-}
+LossConfig terms() { return {.smoothing = 0.1, .frame = 1, .latency = 0.3, .variance = 0.2}; }
 
 }  // namespace
 
@@ -65,16 +59,27 @@ TEST_CASE("the untrained model predicts every word about equally: cross entropy 
 }
 
 TEST_CASE("gradients of a whole step equal central differences in double, offline and EMMA") {
-  for (const int64_t policy_heads : {int64_t(0), int64_t(1), int64_t(2)}) {
+  struct Variant {
+    int64_t policy_heads = 0;
+    std::string norm = "pre", stem = "relu_norm", activation = "relu", pooling = "mean", metric = "AL";
+    bool checkpointing = false;
+  };
+  for (const Variant& variant : {Variant{}, Variant{.policy_heads = 1}, Variant{.policy_heads = 2, .pooling = "softmax", .metric = "DAL"}, Variant{.policy_heads = 2, .pooling = "max", .checkpointing = true},
+                                 Variant{.norm = "post", .stem = "glu", .activation = "gelu"}}) {
+    const int64_t policy_heads = variant.policy_heads;
     CAPTURE(policy_heads);
+    CAPTURE(variant.norm);
     const bool emma = policy_heads > 0;
-    const S2TConfig c = small(emma, emma ? policy_heads : 1);
+    S2TConfig c = small(emma, emma ? policy_heads : 1);
+    c.norm = variant.norm, c.stem.kind = variant.stem, c.activation = variant.activation, c.activation_checkpointing = variant.checkpointing;
+    c.stem.channels = 12;
     S2TTransformer model(Context::cpu(), c, RandomKey{5});
     model.visit("", [](const std::string&, Parameter& p) { p.value = p.value.to(DType::f64).clone(); });
     S2TBatch batch = batch_of(c, 2, RandomKey{6});
     batch.features = batch.features.to(DType::f64);
     const CrossAttention cross = emma ? CrossAttention::monotonic : CrossAttention::full;
-    const LossConfig weights = terms();
+    LossConfig weights = terms();
+    weights.latency_pooling = variant.pooling, weights.latency_metric = variant.metric;
     auto loss = [&](Tape* tape) { return model.loss(batch, cross, weights, {.tape = tape}); };
     Tape tape;
     tape.backward(loss(&tape).total);
@@ -99,6 +104,25 @@ TEST_CASE("gradients of a whole step equal central differences in double, offlin
       CHECK(p->grad.data<double>()[e] == doctest::Approx(numeric).epsilon(1e-6).scale(1));
     }
   }
+}
+
+TEST_CASE("activation checkpointing changes memory, not values: same loss and gradients with dropout on") {
+  std::vector<std::vector<float>> gradients;
+  std::vector<int64_t> peaks;
+  for (const bool checkpointing : {false, true}) {
+    S2TConfig c = small();
+    c.activation_checkpointing = checkpointing;
+    S2TTransformer model(Context::cpu(), c, RandomKey{5});
+    FlatParameters flat(model);
+    const S2TBatch batch = batch_of(c, 3, RandomKey{6});
+    Tape tape;
+    const S2TLoss loss = model.loss(batch, CrossAttention::full, terms(), {.tape = &tape, .key = RandomKey{7}, .training = true});
+    peaks.push_back(Context::cpu().memory().live);
+    tape.backward(loss.total);
+    gradients.push_back(flat.grads.values<float>());
+  }
+  CHECK(gradients[0] == gradients[1]);
+  CHECK(peaks[1] < peaks[0]);
 }
 
 TEST_CASE("every trainable parameter gets a gradient, frozen ones none") {
