@@ -47,7 +47,8 @@ std::vector<Work> chosen(const std::vector<std::string>& patterns) {
     if (wanted) works.push_back(std::move(w));
   }
   for (size_t i = 0; i < patterns.size(); ++i)
-    require(used[i], "bench: no work fits '{}'; the groups are ops, attention, emma and train, alinea bench --list shows the names", patterns[i]);
+    require(used[i], "bench: no work fits '{}'; the groups are ops, attention, emma and train, alinea bench --list shows the names",
+            patterns[i]);
   return works;
 }
 
@@ -99,7 +100,8 @@ void add_row(TextTable& table, const json& line) {
   std::string remark = line["exact"].get<bool>() ? "" : "inexact";
   for (const char* key : {"skipped", "failed"})
     if (line.contains(key)) remark = fmt::format("{}: {}", key, text(key));
-  table.row({text("work"), text("form"), cell(line, "ms"), cell(line, "median_ms"), cell(line, "cpu_ms"), cell(line, "mem_mb"), rate, share, remark});
+  table.row({text("work"), text("form"), cell(line, "ms"), cell(line, "median_ms"), cell(line, "cpu_ms"), cell(line, "mem_mb"), rate, share,
+             remark});
 }
 
 int list_works(const std::vector<Work>& works) {
@@ -116,12 +118,17 @@ int bench(const BenchOptions& o) {
   const bool lines = o.common.json || !isatty(STDOUT_FILENO);
   const Peaks peaks{peak_gemm_gflops(context), peak_copy_gb_per_second(context)};
   if (lines) {
-    fmt::print("{}\n{}\n", json{{"work", "peak/gemm"}, {"shape", "[1024,1024] x [1024,1024]"}, {"gflops", rounded(peaks.gflops)}, {"threads", threads()}}.dump(),
-               json{{"work", "peak/copy"}, {"shape", "64 MiB, read and written"}, {"gb_s", rounded(peaks.gb_s)}, {"threads", threads()}}.dump());
+    fmt::print(
+        "{}\n{}\n",
+        json{{"work", "peak/gemm"}, {"shape", "[1024,1024] x [1024,1024]"}, {"gflops", rounded(peaks.gflops)}, {"threads", threads()}}
+            .dump(),
+        json{{"work", "peak/copy"}, {"shape", "64 MiB, read and written"}, {"gb_s", rounded(peaks.gb_s)}, {"threads", threads()}}.dump());
   } else {
-    fmt::print("{}, {} threads: at most {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (copy, read and written)\n\n", context.name(), threads(), peaks.gflops, peaks.gb_s);
+    fmt::print("{}, {} threads: at most {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (copy, read and written)\n\n", context.name(),
+               threads(), peaks.gflops, peaks.gb_s);
   }
-  TextTable table({{"work"}, {"form"}, {"ms", true}, {"median", true}, {"cpu ms", true}, {"MB", true}, {"rate", true}, {"of peak", true}, {""}});
+  TextTable table(
+      {{"work"}, {"form"}, {"ms", true}, {"median", true}, {"cpu ms", true}, {"MB", true}, {"rate", true}, {"of peak", true}, {""}});
   int failures = 0;
   for (size_t i = 0; i < works.size(); ++i) {
     note(o.common, "[{}/{}] {} {}", i + 1, works.size(), works[i].name, works[i].form);
@@ -129,7 +136,7 @@ int bench(const BenchOptions& o) {
     failures += line.contains("failed");
     if (lines) {
       fmt::print("{}\n", line.dump());
-      std::fflush(stdout);                                  // a reader sees each work as it ends
+      std::fflush(stdout);  // a reader sees each work as it ends
     } else {
       add_row(table, line);
     }
@@ -142,9 +149,11 @@ int bench(const BenchOptions& o) {
 
 void add_bench(CLI::App& program, Run& run) {
   auto o = std::make_shared<BenchOptions>();
-  CLI::App* app = add_command(program, "bench", "time, memory and rate of single works beside the machine's measured peak; JSON lines when stdout is no terminal",
-                              "alinea bench ops --threads 2\nalinea bench 'attention/*/fwd/1024' emma/alpha@recurrence\nalinea bench train --json > train.jsonl");
-  app->add_option("works", o->patterns, "ops, attention, emma, train, the beginning of a name or a pattern, @FORM after it for one form; all if none is given")
+  CLI::App* app = add_command(
+      program, "bench", "time, memory and rate of single works beside the machine's measured peak; JSON lines when stdout is no terminal",
+      "alinea bench ops --threads 2\nalinea bench 'attention/*/fwd/1024' emma/alpha@recurrence\nalinea bench train --json > train.jsonl");
+  app->add_option("works", o->patterns,
+                  "ops, attention, emma, train, the beginning of a name or a pattern, @FORM after it for one form; all if none is given")
       ->type_name("GROUP|PATTERN");
   app->add_option("--seconds", o->seconds, "for each work, after its warm-up")->check(CLI::PositiveNumber)->capture_default_str();
   app->add_flag("--list", o->list, "only show the works");

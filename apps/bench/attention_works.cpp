@@ -19,10 +19,17 @@ std::vector<Tensor> qkv(Context& c, int64_t rows, int64_t columns) {
   return {normals(c, {1, H, rows, D}, 0), normals(c, {1, H, columns, D}, 1), normals(c, {1, H, columns, D}, 2)};
 }
 
-void add_attention(std::vector<Work>& works, const std::string& name, const std::string& form, int64_t n, int64_t rows, WorkCost forward, WorkCost both, Function f) {
+void add_attention(std::vector<Work>& works, const std::string& name, const std::string& form, int64_t n, int64_t rows, WorkCost forward,
+                   WorkCost both, Function f) {
   const std::string shape = rows == n ? fmt::format("B 1, H 8, D 64, N {}", n) : fmt::format("B 1, H 8, D 64, T {}/2, S {}", n, n);
-  add(works, {.what = "attention/" + name, .size = fmt::format("{}", n), .shape = shape, .form = form, .forward = forward, .both = both,
-              .inputs = [=](Context& c) { return qkv(c, rows, n); }, .function = always(std::move(f))});
+  add(works, {.what = "attention/" + name,
+              .size = fmt::format("{}", n),
+              .shape = shape,
+              .form = form,
+              .forward = forward,
+              .both = both,
+              .inputs = [=](Context& c) { return qkv(c, rows, n); },
+              .function = always(std::move(f))});
 }
 
 // One row at a time; the rows are put together at the end as in a whole pass.
@@ -32,7 +39,8 @@ Step decode(Context& c, int64_t steps, F make_step) {
   return [&c, x, steps, make_step] {
     auto step = make_step();
     const Tensor out = c.empty({1, H, steps, D}, DType::f32);
-    for (int64_t t = 0; t < steps; ++t) out.slice(2, t, t + 1).copy_from(step(x[0].slice(2, t, t + 1), x[1].slice(2, t, t + 1), x[2].slice(2, t, t + 1)));
+    for (int64_t t = 0; t < steps; ++t)
+      out.slice(2, t, t + 1).copy_from(step(x[0].slice(2, t, t + 1), x[1].slice(2, t, t + 1), x[2].slice(2, t, t + 1)));
   };
 }
 
@@ -47,10 +55,11 @@ Step decode_linear(Context& c) {
 
 Step decode_softmax(Context& c) {
   return decode(c, 1000, [&c] {
-    return [cache = std::make_shared<KeyValueCache>(c, 1, 1000, std::vector<int32_t>{})](const Tensor& q, const Tensor& k, const Tensor& v) {
-      cache->append(k, v);
-      return cache->attend(q);
-    };
+    return
+        [cache = std::make_shared<KeyValueCache>(c, 1, 1000, std::vector<int32_t>{})](const Tensor& q, const Tensor& k, const Tensor& v) {
+          cache->append(k, v);
+          return cache->attend(q);
+        };
   });
 }
 
@@ -59,22 +68,29 @@ Step decode_softmax(Context& c) {
 std::vector<Work> attention_works() {
   std::vector<Work> works;
   const LinearAttention causal{.mask = Mask::causal(), .form = {}}, full{};
-  for (const int64_t n : {256, 1024, 4096}) {               // two products forward, five more backward; half of each under the causal mask
+  for (const int64_t n : {256, 1024, 4096}) {  // two products forward, five more backward; half of each under the causal mask
     const double map = 2.0 * H * double(n) * double(n) * D;
     add_attention(works, "softmax-causal", "tiles", n, n, {.flops = map}, {.flops = 3.5 * map},
                   [](Inputs x) { return softmax_attention(x[0], x[1], x[2], {.mask = Mask::causal()}); });
-    add_attention(works, "softmax-full", "tiles", n, n, {.flops = 2 * map}, {.flops = 7 * map}, [](Inputs x) { return softmax_attention(x[0], x[1], x[2], {}); });
+    add_attention(works, "softmax-full", "tiles", n, n, {.flops = 2 * map}, {.flops = 7 * map},
+                  [](Inputs x) { return softmax_attention(x[0], x[1], x[2], {}); });
   }
-  for (const int64_t n : {256, 1024, 4096})                 // k vᵀ into the state and q on it; what a tile does besides is not counted
+  for (const int64_t n : {256, 1024, 4096})  // k vᵀ into the state and q on it; what a tile does besides is not counted
     add_attention(works, "linear-causal", "state", n, n, {.flops = 4.0 * H * double(n) * D * D}, {.flops = 12.0 * H * double(n) * D * D},
                   [causal](Inputs x) { return linear_attention(x[0], x[1], x[2], causal); });
   for (const int64_t n : {256, 1024, 4096})
     add_attention(works, "linear-cross", "state", n, n / 2, {.flops = 3.0 * H * double(n) * D * D}, {.flops = 9.0 * H * double(n) * D * D},
                   [full](Inputs x) { return linear_attention(x[0], x[1], x[2], full); });
-  works.push_back({.name = "attention/decode-linear/fwd/1000-steps", .shape = "B 1, H 8, D 64; ms for all 1000 steps", .form = "state",
-                   .cost = {.flops = 4.0 * H * 1000 * D * D}, .make = decode_linear});
-  works.push_back({.name = "attention/decode-softmax/fwd/1000-steps", .shape = "B 1, H 8, D 64; ms for all 1000 steps", .form = "preallocated",
-                   .cost = {.flops = 4.0 * H * 1000 * 500 * D}, .make = decode_softmax});
+  works.push_back({.name = "attention/decode-linear/fwd/1000-steps",
+                   .shape = "B 1, H 8, D 64; ms for all 1000 steps",
+                   .form = "state",
+                   .cost = {.flops = 4.0 * H * 1000 * D * D},
+                   .make = decode_linear});
+  works.push_back({.name = "attention/decode-softmax/fwd/1000-steps",
+                   .shape = "B 1, H 8, D 64; ms for all 1000 steps",
+                   .form = "preallocated",
+                   .cost = {.flops = 4.0 * H * 1000 * 500 * D},
+                   .make = decode_softmax});
   return works;
 }
 

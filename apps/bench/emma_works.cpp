@@ -1,5 +1,5 @@
-// EMMA's alignment: alpha, beta (infinite lookback) and the delay loss. Forms: `recurrence`, the engine's; `matrix`, as the paper writes it;
-// `closed`, the clamped division of older implementations, which is inexact: its alignments die on long inputs.
+// EMMA's alignment: alpha, beta (infinite lookback) and the delay loss. Forms: `recurrence`, the engine's; `matrix`, as the paper writes
+// it; `closed`, the clamped division of older implementations, which is inexact: its alignments die on long inputs.
 #include <fmt/core.h>
 
 #include <memory>
@@ -30,10 +30,24 @@ std::string size_of(int64_t T, int64_t S) { return fmt::format("{}x{}", T, S); }
 std::string shape_of(int64_t T, int64_t S) { return fmt::format("BH 8, T {}, S {}, fp32", T, S); }
 
 void recurrences(std::vector<Work>& works, int64_t T, int64_t S) {
-  add(works, {.what = "emma/alpha", .size = size_of(T, S), .shape = shape_of(T, S), .form = "recurrence", .forward = passes(T, S, 2), .both = passes(T, S, 6),
-              .inputs = [=](Context& c) { return std::vector{logits(c, T, S)}; }, .function = always([](Inputs x) { return monotonic_alpha(x[0]); })});
-  add(works, {.what = "emma/alpha-beta", .size = size_of(T, S), .shape = shape_of(T, S), .form = "recurrence", .forward = passes(T, S, 5), .both = passes(T, S, 14),
-              .inputs = [=](Context& c) { return std::vector{logits(c, T, S), energies(c, T, S)}; },
+  add(works, {.what = "emma/alpha",
+              .size = size_of(T, S),
+              .shape = shape_of(T, S),
+              .form = "recurrence",
+              .forward = passes(T, S, 2),
+              .both = passes(T, S, 6),
+              .inputs = [=](Context& c) { return std::vector{logits(c, T, S)}; },
+              .function = always([](Inputs x) { return monotonic_alpha(x[0]); })});
+  add(works, {.what = "emma/alpha-beta",
+              .size = size_of(T, S),
+              .shape = shape_of(T, S),
+              .form = "recurrence",
+              .forward = passes(T, S, 5),
+              .both = passes(T, S, 14),
+              .inputs =
+                  [=](Context& c) {
+                    return std::vector{logits(c, T, S), energies(c, T, S)};
+                  },
               .function = always([](Inputs x) { return lookback_beta(monotonic_alpha(x[0]), x[1]); })});
 }
 
@@ -75,9 +89,15 @@ Variable delay_loss(const Variable& alpha) {
 std::vector<Work> emma_works() {
   std::vector<Work> works;
   for (const auto& [T, S] : sizes)
-    add(works, {.what = "emma/delay-loss", .size = size_of(T, S), .shape = fmt::format("alpha [8,{},{}]: average lagging + 0.1 variance", T, S),
-                .forward = passes(T, S, 1), .both = passes(T, S, 3),
-                .inputs = [T = T, S = S](Context& c) { return std::vector{softmax(normals(c, {heads, 1, T, S}, 0)).value()}; },
+    add(works, {.what = "emma/delay-loss",
+                .size = size_of(T, S),
+                .shape = fmt::format("alpha [8,{},{}]: average lagging + 0.1 variance", T, S),
+                .forward = passes(T, S, 1),
+                .both = passes(T, S, 3),
+                .inputs =
+                    [T = T, S = S](Context& c) {
+                      return std::vector{softmax(normals(c, {heads, 1, T, S}, 0)).value()};
+                    },
                 .function = always([](Inputs x) { return delay_loss(x[0]); })});
   for (const auto& [T, S] : sizes) recurrences(works, T, S);
   for (const auto& [T, S] : sizes) references(works, T, S, "closed", false, closed_form);

@@ -59,7 +59,8 @@ Step training_step(Context& c, const Training& t) {
     {
       Tape tape;
       const Pass pass{&tape, RandomKey{3}.child(uint64_t(s->step)), true};
-      const S2TLoss loss = s->model.loss(s->batch, s->training.emma ? CrossAttention::monotonic : CrossAttention::full, s->training.loss, pass);
+      const S2TLoss loss =
+          s->model.loss(s->batch, s->training.emma ? CrossAttention::monotonic : CrossAttention::full, s->training.loss, pass);
       tape.backward(loss.total);
     }
     ++s->step;
@@ -77,7 +78,7 @@ Training speech_to_text(bool emma) {
   m.target_words = 8000;
   m.policy.heads = 8;
   LossConfig loss{.frame = 0};
-  if (emma) loss.latency = 0.1 / 10, loss.variance = 0.01 / 100;        // a source is 10 s long: 0.1 and 0.01 in its length
+  if (emma) loss.latency = 0.1 / 10, loss.variance = 0.01 / 100;  // a source is 10 s long: 0.1 and 0.01 in its length
   return {.model = m, .loss = loss, .sizes = {8, 1000, 30}, .clip = 10, .emma = emma, .frozen = {}};
 }
 
@@ -88,7 +89,10 @@ Training announcements(bool emma, bool frozen) {
   m.target_words = 93;
   LossConfig loss;
   if (emma) loss.frame = 0, loss.latency = 0.1, loss.variance = 0.8;
-  return {.model = m, .loss = loss, .sizes = {16, 512, 9}, .emma = emma,
+  return {.model = m,
+          .loss = loss,
+          .sizes = {16, 512, 9},
+          .emma = emma,
           .frozen = frozen ? std::vector<std::string>{"encoder", "frame_classifier"} : std::vector<std::string>{}};
 }
 
@@ -96,7 +100,9 @@ Work training(const std::string& name, const std::string& shape, const std::stri
   return {.name = "train/" + name, .shape = shape, .form = form, .make = [t](Context& c) { return training_step(c, t); }};
 }
 Work no_conv2d(const std::string& name) {
-  return {.name = "train/" + name, .shape = "two Conv2d in front", .skipped = "this engine has no two-dimensional convolution; train/" + name + "-glu is the same model with Conv1d and GLU"};
+  return {.name = "train/" + name,
+          .shape = "two Conv2d in front",
+          .skipped = "this engine has no two-dimensional convolution; train/" + name + "-glu is the same model with Conv1d and GLU"};
 }
 
 }  // namespace

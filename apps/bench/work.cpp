@@ -27,7 +27,7 @@ Tensor gradient_like(const Tensor& y) {
 std::vector<Variable> constants(const std::vector<Tensor>& inputs) { return {inputs.begin(), inputs.end()}; }
 
 struct Sample {
-  double wall, cpu;                                         // milliseconds a call
+  double wall, cpu;  // milliseconds a call
 };
 
 Sample sample(Context& context, const Step& step, int calls) {
@@ -91,10 +91,12 @@ Step backward_step(Function f, std::vector<Tensor> inputs) {
 }
 
 void add(std::vector<Work>& works, const FunctionWork& w) {
-  works.push_back({.name = w.what + "/fwd/" + w.size, .shape = w.shape, .form = w.form, .cost = w.forward,
-                   .make = [w](Context& c) { return forward_step(w.function(c), w.inputs(c)); }});
-  works.push_back({.name = w.what + "/fwdbwd/" + w.size, .shape = w.shape, .form = w.form, .cost = w.both,
-                   .make = [w](Context& c) { return backward_step(w.function(c), w.inputs(c)); }});
+  works.push_back({.name = w.what + "/fwd/" + w.size, .shape = w.shape, .form = w.form, .cost = w.forward, .make = [w](Context& c) {
+                     return forward_step(w.function(c), w.inputs(c));
+                   }});
+  works.push_back({.name = w.what + "/fwdbwd/" + w.size, .shape = w.shape, .form = w.form, .cost = w.both, .make = [w](Context& c) {
+                     return backward_step(w.function(c), w.inputs(c));
+                   }});
 }
 
 Measurement measure(Context& context, const Step& step, double seconds) {
@@ -105,7 +107,8 @@ Measurement measure(Context& context, const Step& step, double seconds) {
   const int calls = int(std::clamp(2.0 / std::max(estimate, 1e-3) + 1, 1.0, 2000.0));
   std::vector<double> wall;
   Measurement m{.cpu_ms = 1e300};
-  for (const auto begin = Clock::now(); wall.size() < 3 || (wall.size() < 500 && std::chrono::duration<double>(Clock::now() - begin).count() < seconds);) {
+  for (const auto begin = Clock::now();
+       wall.size() < 3 || (wall.size() < 500 && std::chrono::duration<double>(Clock::now() - begin).count() < seconds);) {
     const Sample s = sample(context, step, calls);
     wall.push_back(s.wall);
     m.cpu_ms = std::min(m.cpu_ms, s.cpu);

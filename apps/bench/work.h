@@ -20,11 +20,11 @@ struct WorkCost {
 };
 
 struct Work {
-  std::string name, shape;                                  // "ops/gemm/fwd/512", "[512,512] x [512,512]"
-  std::string form = "plain";                               // one name may have several forms: ways to compute the same
-  bool exact = true;                                        // false: wrong on long inputs, kept to show what its speed costs
+  std::string name, shape;     // "ops/gemm/fwd/512", "[512,512] x [512,512]"
+  std::string form = "plain";  // one name may have several forms: ways to compute the same
+  bool exact = true;           // false: wrong on long inputs, kept to show what its speed costs
   WorkCost cost;
-  std::function<Step(Context&)> make;                       // none: skipped, with the reason
+  std::function<Step(Context&)> make;  // none: skipped, with the reason
   std::string skipped;
 };
 
@@ -48,11 +48,11 @@ Step backward_step(Function f, std::vector<Tensor> inputs);
 
 /// Both works of a function: "group/what/fwd/size" and "group/what/fwdbwd/size". `inputs` makes the differentiated inputs.
 struct FunctionWork {
-  std::string what, size, shape;                            // "ops/gemm", "512"
+  std::string what, size, shape;  // "ops/gemm", "512"
   std::string form = "plain";
   WorkCost forward, both;
   std::function<std::vector<Tensor>(Context&)> inputs;
-  std::function<Function(Context&)> function;               // may make tensors that need no gradient
+  std::function<Function(Context&)> function;  // may make tensors that need no gradient
 };
 void add(std::vector<Work>& works, const FunctionWork& w);
 /// The same for a function that needs nothing from the context.
@@ -62,8 +62,8 @@ inline std::function<Function(Context&)> always(Function f) {
 
 /// The figures of a work. Times are of one call, in milliseconds.
 struct Measurement {
-  double ms = 0, median_ms = 0, cpu_ms = 0;                 // smallest and median wall time; smallest processor time of all threads together
-  std::optional<double> mem_mb;                             // largest sum of live tensors, inputs included; none: it uses no tensors
+  double ms = 0, median_ms = 0, cpu_ms = 0;  // smallest and median wall time; smallest processor time of all threads together
+  std::optional<double> mem_mb;              // largest sum of live tensors, inputs included; none: it uses no tensors
   int samples = 0;
 };
 /// Two calls to warm up (one when it takes above a second), then samples of at least 2 ms each until `seconds` are spent, at least 3.

@@ -21,12 +21,14 @@ TEST_CASE("every work has a name of its own, a shape, and is either made or skip
     const std::string group = w.name.substr(0, w.name.find('/'));
     CHECK(std::set<std::string>{"ops", "attention", "emma", "train"}.count(group) == 1);
   }
-  for (const char* name : {"ops/gemm/fwdbwd/2048@plain", "attention/softmax-causal/fwd/4096@tiles", "emma/alpha-beta/fwdbwd/128x1024@recurrence", "train/s2t-glu@plain"})
+  for (const char* name : {"ops/gemm/fwdbwd/2048@plain", "attention/softmax-causal/fwd/4096@tiles",
+                           "emma/alpha-beta/fwdbwd/128x1024@recurrence", "train/s2t-glu@plain"})
     CHECK(seen.count(name) == 1);
 }
 
 TEST_CASE("the clock: a call is not shorter than what it sleeps, and samples go on for the time given") {
-  const Measurement m = measure(Context::cpu(), [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }, 0.05);
+  const Measurement m = measure(
+      Context::cpu(), [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }, 0.05);
   CHECK(m.ms >= 5);
   CHECK(m.median_ms >= m.ms);
   CHECK(m.cpu_ms < m.ms);
@@ -34,7 +36,7 @@ TEST_CASE("the clock: a call is not shorter than what it sleeps, and samples go 
 }
 
 TEST_CASE("memory counts the inputs and what a call holds at most") {
-  constexpr int64_t n = 1 << 18;                            // 1 MiB
+  constexpr int64_t n = 1 << 18;  // 1 MiB
   Context& cpu = Context::cpu();
   const Function twice = [](std::span<const Variable> x) { return sum(relu(x[0])); };
   const double before = double(cpu.memory().live) / (1 << 20);
@@ -46,7 +48,8 @@ TEST_CASE("memory counts the inputs and what a call holds at most") {
 
 TEST_CASE("values are a pure function of shape and stream") {
   Context& cpu = Context::cpu();
-  const auto a = normals(cpu, {40000}, 1).values<float>(), b = normals(cpu, {40000}, 1).values<float>(), c = normals(cpu, {40000}, 2).values<float>();
+  const auto a = normals(cpu, {40000}, 1).values<float>(), b = normals(cpu, {40000}, 1).values<float>(),
+             c = normals(cpu, {40000}, 2).values<float>();
   CHECK(a == b);
   CHECK(a != c);
 }
