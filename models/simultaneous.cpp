@@ -54,7 +54,9 @@ Decision SimultaneousDecoder::decide() {
 
 std::vector<Decision> SimultaneousDecoder::run() {
   std::vector<Decision> decisions;
+  const int64_t first_wait = options_.policy == StreamOptions::Policy::waitk ? options_.wait_k * options_.ratio : 0;
   while (!ended_) {
+    if (!finished_ && read_ < first_wait + int64_t(tokens_.size()) * options_.ratio && first_wait > 0) break;   // wait-k needs no look at the model to read on
     Decision d = decide();
     const bool end = d.write && (d.token == model_.config().eos_token || int64_t(tokens_.size()) >= options_.max_tokens);
     if (end) {
