@@ -4,6 +4,7 @@
 #include <new>
 
 #include "apps/commands.h"
+#include "engine/core/waiting.h"
 
 using namespace alinea;
 
@@ -37,6 +38,7 @@ int complain(int code, const char* message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  spin_briefly(argv);
   try {
     const int code = run_program(argc, argv);
     if (std::fflush(stdout) != 0) return complain(int(Exit::data), "stdout: not all of the output could be written; is the disk full?");

@@ -1,2 +1,9 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+
+#include "engine/core/waiting.h"
+
+int main(int argc, char** argv) {
+  alinea::spin_briefly(argv);
+  return doctest::Context(argc, argv).run();
+}

@@ -21,14 +21,6 @@ namespace {
 
 int thread_count = 0;
 
-// OpenMP's threads spin at barriers for milliseconds by default; when another program wants the cores, every small parallel loop then costs
-// a time slice. Measured on two busy cores: 60 EMMA steps in 27 s with a long spin, 8 s with a short one; as fast when idle. libgomp reads the environment while it is
-// loaded, so this must run before: from the executable's preinit array. The user's own setting is never overridden.
-void choose_waiting(int, char**, char**) {
-  if (!std::getenv("OMP_WAIT_POLICY")) setenv("GOMP_SPINCOUNT", "500", 0);
-}
-[[gnu::used, gnu::section(".preinit_array")]] void (*const before_libraries)(int, char**, char**) = choose_waiting;
-
 int cores() {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
