@@ -43,7 +43,8 @@ double by_enumeration(const std::vector<double>& logits, int64_t frames, int64_t
 }  // namespace
 
 TEST_CASE("ctc_loss: single problems equal PyTorch in double: repeats, empty and impossible targets, other blanks, sharp logits") {
-  for (const auto& c : reference()["cases"]) {
+  const nlohmann::json golden_cases = reference();
+  for (const auto& c : golden_cases["cases"]) {
     CAPTURE(c["name"].get<std::string>());
     const auto logits = c["logits"].get<std::vector<double>>();
     const auto target = c["target"].get<std::vector<int64_t>>();
