@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -22,12 +23,15 @@ struct TranslateOptions {
   bool stream = false, trace = false, recompute = false, mono = false;
 };
 
-// Pieces of 16-bit little-endian PCM at 16 kHz from stdin; false at the end.
-bool read_pcm(std::vector<float>& samples) {
+// Pieces of 16-bit little-endian PCM at 16 kHz from stdin; false at the end. A silent source does not hold up a signal.
+bool read_pcm(std::vector<float>& samples, const StopSignals& stop) {
   static constexpr size_t piece = 2560;                     // 80 ms
   std::string bytes(2 * piece, '\0');
   size_t have = 0;
   while (have < bytes.size()) {
+    pollfd source{STDIN_FILENO, POLLIN, 0};
+    while (!stop.received() && ::poll(&source, 1, 200) == 0) {}
+    if (stop.received()) break;
     const ssize_t n = ::read(STDIN_FILENO, bytes.data() + have, bytes.size() - have);
     if (n < 0 && errno == EINTR) break;
     if (n < 0) fail(Exit::data, "stdin: reading failed ({})", std::strerror(errno));
@@ -76,7 +80,7 @@ int translate_file(const TranslateOptions& o, const std::string& file, S2TTransf
   LiveTranslator live(model, context, options);
   if (file == "-") {
     std::vector<float> samples;
-    while (!stop.received() && read_pcm(samples)) printer.show(live.accept(samples));
+    while (!stop.received() && read_pcm(samples, stop)) printer.show(live.accept(samples));
   } else {
     const Audio audio = read_audio(file, {.rate = 16000, .average_channels = o.mono});
     for (size_t at = 0; at < audio.samples.size() && !stop.received(); at += 2560)
