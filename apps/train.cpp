@@ -40,13 +40,13 @@ int run_training(Context& context, Config file, const std::filesystem::path& out
   file.refuse_unread();
   require(!config.data.empty(), "train: no data; give --data DIR (alinea data prepare makes one)");
   const auto checkpoint = resumes ? RunDirectory::last(out) : std::nullopt;
-  if (checkpoint && checkpoint->step >= config.steps) {
-    if (!quiet) fmt::print(stderr, "train: {} is complete ({} steps)\n", out.string(), checkpoint->step);
-    return 0;
-  }
   Trainer trainer(context, config, config.data, checkpoint ? checkpoint->path : init);
   if (checkpoint) {
     trainer.resume(*checkpoint);
+    if (trainer.finished()) {
+      if (!quiet) fmt::print(stderr, "train: {} is complete ({} steps)\n", out.string(), checkpoint->step);
+      return 0;
+    }
     if (!quiet) fmt::print(stderr, "train: {} continues after step {}\n", out.string(), checkpoint->step);
   }
   Config resolved;

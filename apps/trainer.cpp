@@ -62,6 +62,9 @@ void Trainer::resume(const SavedCheckpoint& checkpoint) {
   optimizer_->moment1.copy_from(m);
   optimizer_->moment2.copy_from(v);
   step_ = checkpoint.step;
+  const auto trainer = nlohmann::json::parse(checkpoint.trainer_json());
+  best_quality_ = trainer.value("best_quality", best_quality_);
+  without_better_ = trainer.value("validations_without_better", without_better_);
 }
 
 S2TLoss Trainer::batch_loss(const S2TBatch& batch, const Pass& pass) {
@@ -135,7 +138,7 @@ void Trainer::save(RunDirectory& directory, std::optional<double> score) {
                    source_.save(folder / "vocab.src.txt");
                    target_.save(folder / "vocab.tgt.txt");
                  },
-                 nlohmann::json{{"step", step_}, {"data", data_path_.string()}}.dump(), score);
+                 nlohmann::json{{"step", step_}, {"data", data_path_.string()}, {"best_quality", best_quality_}, {"validations_without_better", without_better_}}.dump(), score);
 }
 
 int Trainer::run(RunDirectory& directory, bool quiet) {
@@ -147,11 +150,9 @@ int Trainer::run(RunDirectory& directory, bool quiet) {
   batches_ = std::make_unique<BatchStream>(train_, config_.batch, RandomKey{uint64_t(config_.seed)}.child("data"), step_ * config_.accumulate,
                                            CollateOptions{.padding = float(m.feature_padding), .multiple = 2 * m.frames_per_state() * std::max<int64_t>(1, m.encoder_chunk), .frames_per_state = m.frames_per_state()});
   Progress progress(Terminal::standard_error(), config_.stage, step_, config_.steps, quiet);
-  double best = -1e30;
-  int64_t without_better = 0;
   auto window = Clock::now();
   int64_t window_tokens = 0;
-  while (step_ < config_.steps) {
+  while (!finished()) {
     last_ = train_step();
     window_tokens += last_.tokens;
     progress.update(step_, last_.loss, last_.gradient_norm, last_.tokens);
@@ -171,18 +172,17 @@ int Trainer::run(RunDirectory& directory, bool quiet) {
       const EvaluationScores s = validate(directory);
       quality = s.exact_match - (config_.stage == "offline" ? 0 : s.al / 1000);   // streaming: a second of lag weighs a percent
       progress.message(fmt::format("step {}: dev exact {:.1f} %  BLEU {:.1f}  AL {:.0f} ms", step_, s.exact_match, s.bleu, s.al), true);
-      without_better = *quality > best ? 0 : without_better + 1;
-      best = std::max(best, *quality);
+      without_better_ = *quality > best_quality_ ? 0 : without_better_ + 1;
+      best_quality_ = std::max(best_quality_, *quality);
       check_collapse(s);
       window = Clock::now(), window_tokens = 0;
     }
-    const bool stopped = stop.received(), enough = config_.early_stop > 0 && without_better >= config_.early_stop;
-    if (validation || stopped || enough || step_ % config_.save_every == 0) save(directory, quality);
-    if (stopped && !end) {
+    const bool stopped = stop.received();
+    if (validation || stopped || step_ % config_.save_every == 0) save(directory, quality);
+    if (stopped && !finished()) {
       progress.message(fmt::format("{}: saved at step {}; the same command resumes", stop.name(), step_), true);
       return stop.exit_code();
     }
-    if (enough) break;
   }
   return 0;
 }

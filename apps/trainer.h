@@ -23,6 +23,8 @@ class Trainer {
   void resume(const SavedCheckpoint& checkpoint);
   const TrainConfig& config() const { return config_; }
   int64_t step() const { return step_; }
+  /// Nothing is left to do: every step is made, or validation has not improved for early_stop rounds.
+  bool finished() const { return step_ >= config_.steps || (config_.early_stop > 0 && without_better_ >= config_.early_stop); }
 
  private:
   struct StepResult {
@@ -45,7 +47,8 @@ class Trainer {
   std::unique_ptr<FlatParameters> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<BatchStream> batches_;
-  int64_t step_ = 0;
+  int64_t step_ = 0, without_better_ = 0;
+  double best_quality_ = -1e30;
   StepResult last_;
 };
 

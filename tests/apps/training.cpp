@@ -116,6 +116,58 @@ TEST_CASE("training: killed at any moment, the run resumes to the same end") {
   CHECK(last->step == 30);
 }
 
+TEST_CASE("training: a run that stopped early stays finished when the command is given again") {
+  Folder f;
+  make_corpus(f.path / "data");
+  Config config = tiny(f.path / "data", 40);
+  config.set("validation.every", "1"), config.set("early_stop", "3"), config.set("optimizer.lr", "1e-30");   // nothing gets better
+  CHECK(run_training(Context::cpu(), config, f.path / "early", {}, true) == 0);
+  CHECK(RunDirectory::last(f.path / "early")->step == 4);
+  CHECK(run_training(Context::cpu(), config, f.path / "early", {}, true) == 0);
+  CHECK(RunDirectory::last(f.path / "early")->step == 4);
+}
+
+namespace {
+
+// Starts `alinea arguments…` with a standard input that never ends and stays silent, sends a signal when `ready` says so, returns the exit code.
+int signalled(const std::vector<std::string>& arguments, int signal, const std::function<bool()>& ready) {
+  int silence[2];
+  REQUIRE(pipe(silence) == 0);
+  const std::string program = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea";
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(silence[0], 0);
+    close(silence[1]);
+    std::vector<char*> argv{const_cast<char*>("alinea")};
+    for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+    argv.push_back(nullptr);
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  for (int tenths = 0; tenths < 600 && !ready() && waitpid(child, nullptr, WNOHANG) == 0; ++tenths) usleep(100000);
+  usleep(500000);                                           // from "started" to "listens for signals"
+  kill(child, signal);
+  int status = 0;
+  waitpid(child, &status, 0);
+  close(silence[0]), close(silence[1]);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+TEST_CASE("training: SIGTERM saves and ends with 143; SIGINT ends streaming from a silent source with 130") {
+  Folder f;
+  make_corpus(f.path / "data");
+  Config config = tiny(f.path / "data", 1000000);
+  config.set("log_every", "1000");
+  const fs::path file = f.path / "c.json", out = f.path / "stopped";
+  write_atomically(file, config.dump());
+  CHECK(signalled({"train", "-q", "--threads", "1", "--config", file, "--out", out}, SIGTERM, [&] { return fs::exists(out / "log.jsonl"); }) == 143);
+  REQUIRE(RunDirectory::last(out).has_value());
+  CHECK(RunDirectory::last(out)->step > 0);
+  CHECK(signalled({"translate", out, "--policy", "waitk:2", "--stream", "-"}, SIGINT, [] { return true; }) == 130);
+}
+
 TEST_CASE("training: EMMA and wait-k start from the offline run, and the streamed output equals the evaluated one") {
   Folder f;
   make_corpus(f.path / "data");
