@@ -171,7 +171,7 @@ int Trainer::run(RunDirectory& directory, bool quiet) {
     if (validation) {
       const EvaluationScores s = validate(directory);
       quality = s.exact_match - (config_.stage == "offline" ? 0 : s.al / 1000);   // streaming: a second of lag weighs a percent
-      progress.message(fmt::format("step {}: dev exact {:.1f} %  BLEU {:.1f}  AL {:.0f} ms", step_, s.exact_match, s.bleu, s.al), true);
+      progress.message(fmt::format("step {}: dev exact {:.1f} %  BLEU {:.1f}  AL {:.0f} ms", step_, s.exact_match, s.bleu, s.al));
       without_better_ = *quality > best_quality_ ? 0 : without_better_ + 1;
       best_quality_ = std::max(best_quality_, *quality);
       check_collapse(s);
