@@ -9,6 +9,7 @@ void register_attention_product_rows(OpTable& table);
 void register_attention_rows(OpTable& table);
 void register_avg_pool_time_rows(OpTable& table);
 void register_conv1d_rows(OpTable& table);
+void register_conv2d_rows(OpTable& table);
 void register_cross_entropy_rows(OpTable& table);
 void register_ctc_loss_rows(OpTable& table);
 void register_dropout_rows(OpTable& table);
@@ -30,6 +31,7 @@ inline void register_all_rows(OpTable& table) {
   register_attention_rows(table);
   register_avg_pool_time_rows(table);
   register_conv1d_rows(table);
+  register_conv2d_rows(table);
   register_cross_entropy_rows(table);
   register_ctc_loss_rows(table);
   register_dropout_rows(table);
