@@ -28,12 +28,14 @@ S2TConfig checked(const S2TConfig& config) {
 S2TTransformer::S2TTransformer(Context& context, const S2TConfig& config, RandomKey key)
     : context_(context), config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
   if (config.source_words > 0) frame_classifier_ = LinearLayer(context, config.d_model, config.source_words, key.child("frame_classifier"));
+  if (config.has_policy) decoder_.add_policies(config.policy, key.child("decoder").child("policy"));
 }
 
 void S2TTransformer::add_policies(const PolicyConfig& policy, RandomKey key) {
-  decoder_.add_policies(policy, key.child("policy"));
   config_.has_policy = true;
   config_.policy = policy;
+  config_.check();
+  decoder_.add_policies(policy, key.child("policy"));
 }
 
 void S2TTransformer::use_cross_attention(const std::string& family) {
@@ -95,35 +97,9 @@ S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const 
   return loss;
 }
 
-namespace {
-
-std::vector<int32_t> best_tokens(const Tensor& logits) {
-  const auto v = logits.values<float>();
-  const int64_t V = logits.size(1);
-  std::vector<int32_t> best(size_t(logits.size(0)));
-  for (int64_t b = 0; b < logits.size(0); ++b) best[size_t(b)] = int32_t(std::max_element(v.begin() + b * V, v.begin() + (b + 1) * V) - (v.begin() + b * V));
-  return best;
-}
-
-}  // namespace
-
 std::vector<std::vector<int32_t>> S2TTransformer::greedy(const Tensor& features, const std::vector<int32_t>& frames, int64_t limit) {
   const auto encoded = encoder_.forward(features, frames, {});
-  const int64_t B = features.size(0);
-  auto state = decoder_.begin(B, limit + 1, encoded.states.size(1), encoded.lengths);
-  decoder_.read(state, encoded.states.value());
-  std::vector<std::vector<int32_t>> out(static_cast<size_t>(B));
-  std::vector<int64_t> last(size_t(B), config_.bos_token);
-  std::vector<bool> done(static_cast<size_t>(B), false);
-  for (int64_t i = 0; i <= limit && std::find(done.begin(), done.end(), false) != done.end(); ++i) {
-    const auto best = best_tokens(decoder_.step(state, context_.from(last.data(), {B})));
-    for (size_t b = 0; b < out.size(); ++b) {
-      if (best[b] == config_.eos_token || i == limit) done[b] = true;
-      if (!done[b]) out[b].push_back(best[b]);
-      last[b] = done[b] ? config_.eos_token : best[b];
-    }
-  }
-  return out;
+  return decoder_.generate(encoded.states.value(), encoded.lengths, {.max_tokens = limit});
 }
 
 std::vector<Tensor> S2TTransformer::alignments(const Tensor& features, const std::vector<int32_t>& frames, const std::vector<int32_t>& tokens) {

@@ -6,7 +6,7 @@
 
 namespace alinea {
 
-TextDecoder::TextDecoder(Context& context, const S2TConfig& config, RandomKey key) : context_(context), config_(config) {
+TextDecoder::TextDecoder(Context& context, const TransformerConfig& config, RandomKey key) : context_(context), config_(config) {
   const int64_t C = config.d_model;
   embedding_ = normal_parameter(context, {config.target_words, C}, 1 / std::sqrt(double(C)), key.child("embedding"));
   for (int64_t i = 0; i < config.decoder_layers; ++i) {
@@ -22,13 +22,10 @@ TextDecoder::TextDecoder(Context& context, const S2TConfig& config, RandomKey ke
   }
   final_norm_ = LayerNormLayer(context, C);
   positions_ = sinusoid(context, 0, config.max_positions, C, PositionLayout::interleaved);
-  if (config.has_policy) add_policies(config.policy, key.child("policy"));
 }
 
 void TextDecoder::add_policies(const PolicyConfig& policy, RandomKey key) {
-  config_.has_policy = true;
-  config_.policy = policy;
-  config_.check();
+  policy_ = policy;
   for (size_t i = 0; i < layers_.size(); ++i) layers_[i].policy = EmmaPolicy(context_, policy, config_.d_model, key.child(uint64_t(i)));
 }
 
@@ -45,14 +42,14 @@ Variable TextDecoder::project(const Variable& x, Tape* tape) {
 
 TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Pass& pass) {
   require(ids.rank() == 2 && memory.shape().rank == 3 && ids.size(0) == memory.size(0), "decoder: ids {} and encoder states {} do not fit", ids.shape(), memory.shape());
-  require(!monotonic || config_.has_policy, "decoder: this model has no policies; fine-tune it to EMMA first");
+  require(!monotonic || policy_, "decoder: this model has no policies; fine-tune it to EMMA first");
   const bool pre = config_.norm == "pre";
   const double p = config_.dropout;
   Output out;
   Variable pooled;
-  if (monotonic) pooled = avg_pool_time(memory, cross.source_lengths, config_.policy.pooling);
+  if (monotonic) pooled = avg_pool_time(memory, cross.source_lengths, policy_->pooling);
   MultiHeadAttention::Options own{.mask = Mask::causal(), .dropout = config_.attention_dropout};
-  MultiHeadAttention::Options other{.mask = cross, .pooling = config_.policy.pooling, .dropout = config_.attention_dropout};
+  MultiHeadAttention::Options other{.mask = cross, .pooling = policy_ ? policy_->pooling : 1, .dropout = config_.attention_dropout};
   Variable x = drop(embed(ids, 0, pass.tape), p, pass.child("embedding"));
   for (size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
@@ -82,8 +79,8 @@ TextDecoder::State TextDecoder::begin(int64_t batch, int64_t token_capacity, int
 void TextDecoder::read(State& state, const Tensor& memory) {
   for (size_t i = 0; i < layers_.size(); ++i) layers_[i].cross.append(*state.cross[i], memory);
   state.states += memory.size(1);
-  if (!config_.has_policy) return;
-  const int64_t width = config_.policy.pooling, in_window = (state.states - 1) % width + 1, n = memory.size(1);
+  if (!policy_) return;
+  const int64_t width = policy_->pooling, in_window = (state.states - 1) % width + 1, n = memory.size(1);
   const Tensor window = context_.empty({memory.size(0), in_window, memory.size(2)}, memory.dtype());
   const int64_t fresh = std::min(n, in_window), old = in_window - fresh;
   if (old > 0) window.slice(1, 0, old).copy_from(state.window.slice(1, 0, old));
@@ -96,7 +93,7 @@ Tensor TextDecoder::step(State& state, const Tensor& ids, std::vector<PolicyVote
   const Pass pass;
   Variable pooled;
   if (votes) {
-    require(config_.has_policy, "decoder: this model has no policies; choose --policy offline or waitk");
+    require(policy_.has_value(), "decoder: this model has no policies; choose --policy offline or waitk");
     pooled = avg_pool_time(Variable(state.window), {}, state.window.size(1));
     votes->clear();
   }
@@ -125,6 +122,43 @@ void TextDecoder::undo(State& state) {
   --state.tokens;
 }
 
+void TextDecoder::reorder(State& state, std::span<const int32_t> beams) {
+  for (auto& s : state.self) s->reorder(beams);
+}
+
+namespace {
+
+class DecoderSteps final : public StepDecoder {
+ public:
+  DecoderSteps(TextDecoder& decoder, TextDecoder::State state) : decoder_(decoder), state_(std::move(state)) {}
+  Tensor step(const Tensor& last) override { return decoder_.step(state_, last); }
+  void reorder(std::span<const int32_t> rows) override { decoder_.reorder(state_, rows); }
+
+ private:
+  TextDecoder& decoder_;
+  TextDecoder::State state_;
+};
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> TextDecoder::generate(const Tensor& memory, const std::vector<int32_t>& lengths, const GenerationOptions& options) {
+  options.check();
+  const int64_t B = memory.size(0), S = memory.size(1), K = options.beam;
+  const Tensor repeated = K == 1 ? memory : context_.empty({B * K, S, memory.size(2)}, memory.dtype());
+  std::vector<int32_t> real;
+  for (int64_t row = 0; row < B * K; ++row) {
+    if (K > 1) repeated.slice(0, row, row + 1).copy_from(memory.slice(0, row / K, row / K + 1));
+    real.push_back(lengths[size_t(row / K)]);
+  }
+  State state = begin(B * K, options.max_tokens, S, real);
+  read(state, repeated);
+  DecoderSteps steps(*this, std::move(state));
+  if (K == 1) return greedy_search(context_, steps, B, config_.bos_token, config_.eos_token, options.max_tokens);
+  std::vector<std::vector<int32_t>> out;
+  for (Hypothesis& h : beam_search(context_, steps, B, config_.bos_token, config_.eos_token, options)) out.push_back(std::move(h.tokens));
+  return out;
+}
+
 void TextDecoder::visit(const std::string& prefix, const Visitor& v) {
   v(path(prefix, "embedding"), embedding_);
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -136,7 +170,7 @@ void TextDecoder::visit(const std::string& prefix, const Visitor& v) {
     layer.cross.visit(path(p, "cross"), v);
     layer.ffn_norm.visit(path(p, "ffn_norm"), v);
     layer.ffn.visit(path(p, "ffn"), v);
-    if (config_.has_policy) layer.policy.visit(path(p, "policy"), v);
+    if (policy_) layer.policy.visit(path(p, "policy"), v);
   }
   if (config_.norm == "pre") final_norm_.visit(path(prefix, "final_norm"), v);
 }

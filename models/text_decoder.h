@@ -2,6 +2,7 @@
 //   layer: causal self-attention · cross attention on the encoder's states · feed-forward.
 #pragma once
 #include "models/emma_policy.h"
+#include "models/generation.h"
 #include "nn/multi_head_attention.h"
 
 namespace alinea {
@@ -14,7 +15,7 @@ struct PolicyVote {
 
 class TextDecoder final : public Module {
  public:
-  TextDecoder(Context& context, const S2TConfig& config, RandomKey key);
+  TextDecoder(Context& context, const TransformerConfig& config, RandomKey key);
 
   struct Output {
     Variable logits;                                        // [B,T,V]
@@ -37,15 +38,21 @@ class TextDecoder final : public Module {
   /// Forgets the last step, so that it can be done again after more was read.
   void undo(State& state);
 
-  bool has_policy() const { return config_.has_policy; }
+  /// Item b continues what item beams[b] has written. Beams stay among rows that share one source: what was read is not moved.
+  void reorder(State& state, std::span<const int32_t> beams);
+
+  /// Greedy (beam 1) or beam search on encoder states [B,S,C] of which `lengths` are real: token ids without start and end.
+  std::vector<std::vector<int32_t>> generate(const Tensor& memory, const std::vector<int32_t>& lengths, const GenerationOptions& options);
+
+  bool has_policy() const { return policy_.has_value(); }
+  /// [V,C]: also the output projection, and the source's embedding of a model that shares it.
+  Parameter& table() { return embedding_; }
   void use_cross_attention(const std::string& family) {
     for (Layer& layer : layers_) layer.cross.choose(context_, family, {});
   }
   /// Adds freshly initialised policies: an offline model becomes an EMMA model.
   void add_policies(const PolicyConfig& policy, RandomKey key);
-  void set_dropout(const S2TConfig& rates) {
-    config_.dropout = rates.dropout, config_.attention_dropout = rates.attention_dropout, config_.activation_dropout = rates.activation_dropout;
-  }
+  void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:
@@ -59,8 +66,9 @@ class TextDecoder final : public Module {
   Variable project(const Variable& x, Tape* tape);
 
   Context& context_;
-  S2TConfig config_;
-  Parameter embedding_;                                     // [V,C], also the output projection
+  TransformerConfig config_;
+  std::optional<PolicyConfig> policy_;
+  Parameter embedding_;
   std::vector<Layer> layers_;
   LayerNormLayer final_norm_;
   Tensor positions_;

@@ -1,0 +1,32 @@
+// From source tokens to encoder states: scaled embedding, sinusoidal positions, and layers of self-attention · feed-forward.
+#pragma once
+#include "models/transformer_config.h"
+#include "nn/multi_head_attention.h"
+
+namespace alinea {
+
+class TextEncoder final : public Module {
+ public:
+  TextEncoder(Context& context, const TransformerConfig& config, RandomKey key);
+
+  /// ids i64 [B,S] with `lengths` real ones per item, table [V,C] -> states [B,S,C].
+  Variable forward(const Tensor& ids, const std::vector<int32_t>& lengths, Parameter& table, const Pass& pass);
+
+  void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
+  void visit(const std::string& prefix, const Visitor& v) override;
+
+ private:
+  struct Layer {
+    LayerNormLayer attention_norm, ffn_norm;
+    MultiHeadAttention attention;
+    FeedForward ffn;
+  };
+  Variable run_layer(Layer& layer, const Variable& x, const MultiHeadAttention::Options& options, const Pass& pass);
+
+  TransformerConfig config_;
+  std::vector<Layer> layers_;
+  LayerNormLayer final_norm_;
+  Tensor positions_;
+};
+
+}  // namespace alinea

@@ -1,0 +1,58 @@
+// Text-to-text transformer (Vaswani et al. 2017): token encoder, text decoder with tied output embeddings, label-smoothed cross entropy.
+#pragma once
+#include "models/text_decoder.h"
+#include "models/text_encoder.h"
+
+namespace alinea {
+
+struct TextConfig : TransformerConfig {
+  bool share_embeddings = false;
+
+  TextConfig() : TransformerConfig("alinea_text") {}
+  void fields(Config& c) {
+    TransformerConfig::fields(c);
+    c.field("share_embeddings", share_embeddings, "one table embeds source and target; needs a joint vocabulary");
+  }
+  void check() const {
+    TransformerConfig::check();
+    require(source_words > 2, "model: source_words {} is too small; it counts pad, end and the pieces", source_words);
+    require(!share_embeddings || source_words == target_words, "model: share_embeddings needs one vocabulary, but source_words is {} and target_words {}; prepare the data with --joint",
+            source_words, target_words);
+  }
+};
+
+/// One batch. Sources end with the end token; labels hold -100 where nothing is to be learnt.
+struct TextBatch {
+  Tensor source;                                            // i64 [B,S]
+  std::vector<int32_t> source_lengths;                      // tokens + end
+  Tensor decoder_in, labels;                                // i64 [B,T]: start + tokens; tokens + end
+  std::vector<int32_t> target_lengths;                      // tokens + end
+};
+
+class TextTransformer final : public Module {
+ public:
+  TextTransformer(Context& context, const TextConfig& config, RandomKey key);
+
+  /// Mean cross entropy of the labels, smoothed over the vocabulary.
+  Variable loss(const TextBatch& batch, double smoothing, const Pass& pass);
+  /// Logits [B,T,V] of every target token, teacher forced.
+  Variable logits(const TextBatch& batch, const Pass& pass);
+
+  /// Translations of source ids i64 [B,S] (with their end token): token ids without start and end.
+  std::vector<std::vector<int32_t>> translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationOptions& options);
+
+  void set_dropout(double blocks, double attention, double activation);
+  const TextConfig& config() const { return config_; }
+  TextEncoder& encoder() { return encoder_; }
+  TextDecoder& decoder() { return decoder_; }
+  void visit(const std::string& prefix, const Visitor& v) override;
+
+ private:
+  Parameter& source_table() { return config_.share_embeddings ? decoder_.table() : source_embedding_; }
+  TextConfig config_;
+  TextEncoder encoder_;
+  TextDecoder decoder_;
+  Parameter source_embedding_;                              // [V,C], unless shared
+};
+
+}  // namespace alinea

@@ -1,0 +1,67 @@
+// What all transformers of this program are told: sizes, normalisation, dropout, attention families, the target vocabulary. The
+// configuration of a model extends it with what it adds.
+#pragma once
+#include "engine/core/config.h"
+#include "engine/core/error.h"
+
+namespace alinea {
+
+/// Which family serves each block (nn/attention): a name.
+struct AttentionConfig {
+  std::string encoder_self = "softmax", decoder_self = "softmax", decoder_cross = "softmax";
+  void fields(Config& c) {
+    c.field("encoder_self", encoder_self, "attention family of the encoder");
+    c.field("decoder_self", decoder_self, "attention family of the decoder among its own tokens");
+    c.field("decoder_cross", decoder_cross, "attention family of the decoder on the encoder's states; an EMMA model uses emma while it trains");
+  }
+};
+
+struct TransformerConfig {
+  std::string model_type;
+  int64_t d_model = 128, heads = 4, ffn = 512, encoder_layers = 2, decoder_layers = 2;
+  std::string norm = "pre", activation = "relu";
+  double dropout = 0.1, attention_dropout = 0, activation_dropout = 0;
+  bool activation_checkpointing = false;
+  AttentionConfig attention;
+  int64_t source_words = 0, target_words = 0, max_positions = 2048;
+  int64_t pad_token = 0, bos_token = 1, eos_token = 1;
+
+  explicit TransformerConfig(std::string type) : model_type(std::move(type)) {}
+
+  void fields(Config& c) {
+    c.field("model_type", model_type, "names the architecture in the file: alinea_s2t (speech) or alinea_text");
+    c.field("d_model", d_model, "model width");
+    c.field("heads", heads, "attention heads");
+    c.field("ffn", ffn, "hidden width of the feed-forward layers");
+    c.field("encoder_layers", encoder_layers, "layers of the encoder");
+    c.field("decoder_layers", decoder_layers, "layers of the decoder");
+    c.field("norm", norm, "pre (normalise before each block) or post (after the residual sum)");
+    c.field("activation", activation, "relu or gelu");
+    c.field("dropout", dropout, "on the embeddings and on each block's output");
+    c.field("attention_dropout", attention_dropout, "on attention weights");
+    c.field("activation_dropout", activation_dropout, "inside the feed-forward layers");
+    c.field("activation_checkpointing", activation_checkpointing, "encoder layers are computed again in backward instead of kept: less memory, a third more time");
+    c.field("attention", attention, "attention family per block");
+    c.field("source_words", source_words, "size of the source vocabulary; of speech: classes of the frame classifier (with blank), 0: the model has none");
+    c.field("target_words", target_words, "size of the target vocabulary");
+    c.field("max_positions", max_positions, "longest sequence of states or tokens");
+    c.field("pad_token", pad_token, "id that fills short sequences");
+    c.field("bos_token", bos_token, "id that starts a target");
+    c.field("eos_token", eos_token, "id that ends a sentence");
+  }
+  /// Refuses impossible sizes by name.
+  void check() const {
+    require(d_model > 0 && heads > 0 && d_model % heads == 0, "model: heads {} must divide d_model {}", heads, d_model);
+    require(encoder_layers > 0 && decoder_layers > 0 && ffn > 0, "model: encoder_layers, decoder_layers and ffn must be positive");
+    require(target_words > 2, "model: target_words {} is too small; it counts pad, start/end and the words", target_words);
+    require(norm == "pre" || norm == "post", "model: norm '{}' is not pre or post", norm);
+    require(activation == "relu" || activation == "gelu", "model: activation '{}' is not relu or gelu", activation);
+    require(dropout >= 0 && dropout < 1 && attention_dropout >= 0 && attention_dropout < 1 && activation_dropout >= 0 && activation_dropout < 1,
+            "model: dropout rates must lie in [0, 1)");
+  }
+  void copy_dropout(const TransformerConfig& rates) {
+    dropout = rates.dropout, attention_dropout = rates.attention_dropout, activation_dropout = rates.activation_dropout;
+  }
+};
+
+}  // namespace alinea
