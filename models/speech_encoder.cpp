@@ -7,14 +7,7 @@
 namespace alinea {
 
 SpeechEncoder::SpeechEncoder(Context& context, const S2TConfig& config, RandomKey key) : context_(context), config_(config) {
-  const bool glu = config.stem.kind == "glu";
-  int64_t in = config.input_bins;
-  for (int64_t i = 0; i < config.stem.layers; ++i) {
-    const int64_t out = !glu ? config.d_model : i + 1 < config.stem.layers ? config.stem.channels : 2 * config.d_model;
-    stem_.emplace_back(context, in, out, config.stem.kernel, 2, key.child("stem").child(uint64_t(i)));
-    if (!glu) stem_norms_.emplace_back(context, out);
-    in = glu ? out / 2 : out;
-  }
+  make_stem(key.child("stem"));
   for (int64_t i = 0; i < config.encoder_layers; ++i) {
     const RandomKey k = key.child("layers").child(uint64_t(i));
     Layer layer;
@@ -32,8 +25,32 @@ SpeechEncoder::SpeechEncoder(Context& context, const S2TConfig& config, RandomKe
   positions_ = sinusoid(context, 0, config.max_positions, config.d_model, PositionLayout::interleaved);
 }
 
+void SpeechEncoder::make_stem(RandomKey key) {
+  const StemConfig& stem = config_.stem;
+  if (stem.kind == "conv2d") {
+    int64_t bins = config_.input_bins;
+    for (int64_t i = 0; i < stem.layers; ++i, bins = (bins + 1) / 2)
+      stem_2d_.emplace_back(context_, i == 0 ? 1 : stem.channels, stem.channels, stem.kernel, 2, key.child(uint64_t(i)));
+    stem_out_ = LinearLayer(context_, bins * stem.channels, config_.d_model, key.child("out"));
+    return;
+  }
+  const bool glu = stem.kind == "glu";
+  int64_t in = config_.input_bins;
+  for (int64_t i = 0; i < stem.layers; ++i) {
+    const int64_t out = !glu ? config_.d_model : i + 1 < stem.layers ? stem.channels : 2 * config_.d_model;
+    stem_.emplace_back(context_, in, out, stem.kernel, 2, key.child(uint64_t(i)));
+    if (!glu) stem_norms_.emplace_back(context_, out);
+    in = glu ? out / 2 : out;
+  }
+}
+
 Variable SpeechEncoder::run_stem(const Variable& features, Tape* tape) {
   Variable x = features;
+  if (!stem_2d_.empty()) {
+    x = reshape(x, {x.size(0), x.size(1), x.size(2), 1});
+    for (Conv2dLayer& layer : stem_2d_) x = layer(x, tape, Activation::relu);
+    return stem_out_(reshape(x, {x.size(0), x.size(1), x.size(2) * x.size(3)}), tape);   // [B,S,bins · channels]
+  }
   for (size_t i = 0; i < stem_.size(); ++i) {
     if (stem_norms_.empty()) x = glu(conv1d(x, on(tape, stem_[i].weight), on(tape, stem_[i].bias),
                                             Conv1d{.stride = 2, .pad_left = config_.stem.kernel / 2, .pad_right = config_.stem.kernel / 2}));
@@ -150,6 +167,8 @@ void SpeechEncoder::visit(const std::string& prefix, const Visitor& v) {
     stem_[i].visit(path(prefix, fmt::format("stem.{}.conv", i)), v);
     if (!stem_norms_.empty()) stem_norms_[i].visit(path(prefix, fmt::format("stem.{}.norm", i)), v);
   }
+  for (size_t i = 0; i < stem_2d_.size(); ++i) stem_2d_[i].visit(path(prefix, fmt::format("stem.{}.conv", i)), v);
+  if (!stem_2d_.empty()) stem_out_.visit(path(prefix, "stem.out"), v);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const std::string p = path(prefix, fmt::format("layers.{}", i));
     if (layers_[i].conv.weight.value) {

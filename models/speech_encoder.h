@@ -31,9 +31,7 @@ class SpeechEncoder final : public Module {
   Tensor push(Stream& stream, const Tensor& features);
 
   int64_t frames_per_state() const { return config_.frames_per_state(); }
-  void set_dropout(const S2TConfig& rates) {
-    config_.dropout = rates.dropout, config_.attention_dropout = rates.attention_dropout, config_.activation_dropout = rates.activation_dropout;
-  }
+  void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:
@@ -43,6 +41,7 @@ class SpeechEncoder final : public Module {
     MultiHeadAttention attention;
     FeedForward ffn;
   };
+  void make_stem(RandomKey key);
   Variable run_stem(const Variable& features, Tape* tape);
   Variable run_layer(Layer& layer, const Variable& x, const MultiHeadAttention::Options& options, const Pass& pass);
   Tensor push_layer(Layer& layer, const Tensor& x, Tensor& before, AttentionState& attention);
@@ -51,6 +50,8 @@ class SpeechEncoder final : public Module {
   S2TConfig config_;
   std::vector<CausalConv> stem_;
   std::vector<LayerNormLayer> stem_norms_;
+  std::vector<Conv2dLayer> stem_2d_;
+  LinearLayer stem_out_;                                    // behind Conv2d; its columns are bin by bin, ESPnet's channel by channel
   std::vector<Layer> layers_;
   LayerNormLayer final_norm_;
   Tensor positions_;

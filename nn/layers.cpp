@@ -47,6 +47,23 @@ void CausalConv::visit(const std::string& prefix, const Visitor& v) {
   v(path(prefix, "bias"), bias);
 }
 
+Conv2dLayer::Conv2dLayer(Context& context, int64_t in, int64_t out, int64_t kernel, int64_t stride, RandomKey key)
+    : weight(uniform_parameter(context, {out, in, kernel, kernel}, 1 / std::sqrt(double(in * kernel * kernel)), key.child("weight"))),
+      bias(uniform_parameter(context, {out}, 1 / std::sqrt(double(in * kernel * kernel)), key.child("bias"))),
+      stride(stride) {
+  require(kernel % 2 == 1, "conv2d: kernel {} must be odd, so that the padding is the same on both sides", kernel);
+}
+
+Variable Conv2dLayer::operator()(const Variable& x, Tape* tape, Activation activation) {
+  const int64_t pad = weight.value.size(2) / 2;
+  return conv2d(x, on(tape, weight), on(tape, bias), Conv2d{.stride = {stride, stride}, .padding = {pad, pad}, .activation = activation});
+}
+
+void Conv2dLayer::visit(const std::string& prefix, const Visitor& v) {
+  v(path(prefix, "weight"), weight);
+  v(path(prefix, "bias"), bias);
+}
+
 FeedForward::FeedForward(Context& context, int64_t width, int64_t hidden, Activation activation, RandomKey key)
     : in(context, width, hidden, key.child("in")), out(context, hidden, width, key.child("out")), activation(activation) {}
 

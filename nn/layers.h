@@ -1,6 +1,7 @@
 // The small layers that everything is made of. Initial values follow PyTorch's defaults, so that training compares one to one.
 #pragma once
 #include "autograd/conv1d.h"
+#include "autograd/conv2d.h"
 #include "autograd/dropout.h"
 #include "autograd/embedding.h"
 #include "autograd/layer_norm.h"
@@ -53,6 +54,16 @@ struct CausalConv final : Module {
   Variable operator()(const Variable& x, Tape* tape, Activation activation = Activation::none);
   /// The same on a piece of the sequence, with the `left` inputs that precede it.
   Tensor step(const Tensor& before, const Tensor& x, Activation activation) const;
+  void visit(const std::string& prefix, const Visitor& v) override;
+};
+
+/// Square convolution over time and bins, channels-last, zeros on both sides: [B,H,W,in] -> [B,⌈H/stride⌉,⌈W/stride⌉,out]; kernel odd.
+struct Conv2dLayer final : Module {
+  Parameter weight, bias;                                   // [out, in, kernel, kernel], [out]
+  int64_t stride = 1;
+  Conv2dLayer() = default;
+  Conv2dLayer(Context& context, int64_t in, int64_t out, int64_t kernel, int64_t stride, RandomKey key);
+  Variable operator()(const Variable& x, Tape* tape, Activation activation = Activation::none);
   void visit(const std::string& prefix, const Visitor& v) override;
 };
 

@@ -68,11 +68,11 @@ Step training_step(Context& c, const Training& t) {
   };
 }
 
-// Width 256, 6+6 layers, 8 heads: two convolutions of kernel 5 with GLU in front, whole utterances seen.
-Training speech_to_text(bool emma) {
+// Width 256, 6+6 layers, 8 heads, whole utterances seen. In front: two Conv2d of kernel 3 with ReLU, or two Conv1d of kernel 5 with GLU.
+Training speech_to_text(const std::string& stem, bool emma) {
   S2TConfig m;
   m.d_model = 256, m.heads = 8, m.ffn = 1024, m.encoder_layers = 6, m.decoder_layers = 6;
-  m.stem.kind = "glu", m.stem.layers = 2, m.stem.kernel = 5, m.stem.channels = 1024;
+  m.stem = stem == "conv2d" ? StemConfig{.kind = stem, .layers = 2, .kernel = 3, .channels = 256} : StemConfig{.kind = stem, .layers = 2, .kernel = 5, .channels = 1024};
   m.encoder_conv_kernel = 0, m.encoder_chunk = 0;
   m.activation_dropout = 0.1;
   m.target_words = 8000;
@@ -99,21 +99,17 @@ Training announcements(bool emma, bool frozen) {
 Work training(const std::string& name, const std::string& shape, const std::string& form, Training t) {
   return {.name = "train/" + name, .shape = shape, .form = form, .make = [t](Context& c) { return training_step(c, t); }};
 }
-Work no_conv2d(const std::string& name) {
-  return {.name = "train/" + name,
-          .shape = "two Conv2d in front",
-          .skipped = "this engine has no two-dimensional convolution; train/" + name + "-glu is the same model with Conv1d and GLU"};
-}
 
 }  // namespace
 
 std::vector<Work> train_works() {
-  const std::string s2t = "B 8, 1000 x 80 frames, 30 tokens, d 256, 6+6 layers, 8 heads, FFN 1024, V 8000, Conv1d+GLU front";
+  const std::string sizes = "B 8, 1000 x 80 frames, 30 tokens, d 256, 6+6 layers, 8 heads, FFN 1024, V 8000, ";
+  const std::string conv2d = sizes + "Conv2d front", glu = sizes + "Conv1d+GLU front", emma = ", EMMA cross attention, delay loss";
   const std::string small = "B 16, 512 x 80 frames, 9 tokens, d 128, 2+2 layers, 4 heads, FFN 512, V 93";
-  return {no_conv2d("s2t"),
-          training("s2t-glu", s2t, "plain", speech_to_text(false)),
-          no_conv2d("emma-s2t"),
-          training("emma-s2t-glu", s2t + ", EMMA cross attention, delay loss", "recurrence", speech_to_text(true)),
+  return {training("s2t", conv2d, "plain", speech_to_text("conv2d", false)),
+          training("s2t-glu", glu, "plain", speech_to_text("glu", false)),
+          training("emma-s2t", conv2d + emma, "recurrence", speech_to_text("conv2d", true)),
+          training("emma-s2t-glu", glu + emma, "recurrence", speech_to_text("glu", true)),
           training("announcements-offline", small + ", frame classifier", "plain", announcements(false, false)),
           training("announcements-emma", small + ", EMMA, every weight trained", "recurrence", announcements(true, false)),
           training("announcements-emma-frozen", small + ", EMMA, encoder frozen", "recurrence", announcements(true, true))};

@@ -65,7 +65,7 @@ TEST_CASE("gradients of a whole step equal central differences in double, offlin
     bool checkpointing = false;
   };
   for (const Variant& variant : {Variant{}, Variant{.policy_heads = 1}, Variant{.policy_heads = 2, .pooling = "softmax", .metric = "DAL"}, Variant{.policy_heads = 2, .pooling = "max", .checkpointing = true},
-                                 Variant{.norm = "post", .stem = "glu", .activation = "gelu"}}) {
+                                 Variant{.norm = "post", .stem = "glu", .activation = "gelu"}, Variant{.policy_heads = 1, .stem = "conv2d"}}) {
     const int64_t policy_heads = variant.policy_heads;
     CAPTURE(policy_heads);
     CAPTURE(variant.norm);
@@ -143,6 +143,32 @@ TEST_CASE("every trainable parameter gets a gradient, frozen ones none") {
     CHECK(p.trainable == !(name.starts_with("encoder") || name.starts_with("frame_classifier")));
     CHECK(bool(p.grad) == p.trainable);
   });
+}
+
+TEST_CASE("a Conv2d stem has PyTorch's number of weights, trains every one of them and cannot be streamed") {
+  S2TConfig c = small();
+  c.input_bins = 13, c.stem = {.kind = "conv2d", .layers = 2, .kernel = 3, .channels = 6};
+  CHECK(!c.streamable());
+  S2TTransformer model(Context::cpu(), c, RandomKey{5});
+  int64_t weights = 0;
+  model.encoder().visit("", [&](const std::string& name, Parameter& p) { weights += name.starts_with("stem.") ? p.value.count() : 0; });
+  CHECK(weights == (9 * 6 + 6) + (9 * 6 * 6 + 6) + (4 * 6 * 16 + 16));           // 13 bins, 7, 4
+  FlatParameters flat(model);
+  Optimizer optimizer(flat, OptimizerConfig{});
+  const S2TBatch batch = batch_of(c, 3, RandomKey{6});
+  Tape tape;
+  tape.backward(model.loss(batch, CrossAttention::full, terms(), {.tape = &tape}).total);
+  model.encoder().visit("", [](const std::string& name, Parameter& p) {
+    CAPTURE(name);
+    const auto g = p.grad.values<double>();
+    CHECK(std::any_of(g.begin(), g.end(), [](double x) { return x != 0; }));
+  });
+  const auto before = flat.values.values<float>();
+  optimizer.step(1e-3, 1, optimizer.gradient_norm());
+  CHECK(flat.values.values<float>() != before);
+  CHECK_THROWS_AS(model.encoder().begin(8), Error);
+  c.stem.kernel = 4;
+  CHECK_THROWS_AS(S2TTransformer(Context::cpu(), c, RandomKey{5}), Error);
 }
 
 TEST_CASE("one batch is learnt by heart") {
