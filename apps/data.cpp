@@ -7,6 +7,7 @@
 #include "apps/progress.h"
 #include "data/check.h"
 #include "data/recipes/announcements.h"
+#include "data/recipes/text.h"
 
 namespace alinea {
 
@@ -35,12 +36,10 @@ int prepare(const AnnouncementsCommand& o) {
   return 0;
 }
 
-void add_prepare(CLI::App& parent, Run& run) {
-  CLI::App* prepare_app = add_command(parent, "prepare", "make a corpus", "alinea data prepare announcements --out data-announcements");
-  prepare_app->require_subcommand(1);
+void add_announcements(CLI::App& parent, Run& run) {
   auto o = std::make_shared<AnnouncementsCommand>();
   AnnouncementsOptions& r = o->recipe;
-  CLI::App* app = add_command(*prepare_app, "announcements", "spoken numbers, dates, times and announcements from Asterisk's recordings, with translations",
+  CLI::App* app = add_command(parent, "announcements", "spoken numbers, dates, times and announcements from Asterisk's recordings, with translations",
                               "alinea data prepare announcements --from en --to de --out data-en-de\n"
                               "alinea data prepare announcements --from fr --to ja --kind numbers --train 2000 --out data-fr-ja");
   app->add_option("--out", r.out, "folder to make")->required()->type_name("DIR");
@@ -55,6 +54,51 @@ void add_prepare(CLI::App& parent, Run& run) {
   app->add_option("--threads", o->common.threads, "threads; 0: one per core; changes nothing but the time")->capture_default_str()->check(CLI::Range(0, 4096));
   add_common(*app, o->common, Common::seed | Common::json);
   app->callback([o, &run] { run = [o] { return prepare(*o); }; });
+}
+
+struct TextCommand {
+  CommonOptions common;
+  TextOptions recipe;
+};
+
+int prepare(const TextCommand& o) {
+  const TextSummary s = prepare_text(o.recipe);
+  const std::string out = o.recipe.out.string();
+  if (s.tabs > 0) note(o.common, "text: tabs became spaces in {} sentences", s.tabs);
+  if (s.known > 0) note(o.common, "text: {} of the {} dev and test sources are training sources too", s.known, s.dev + s.test);
+  if (o.common.json) print_json({{"out", out}, {"train", s.train}, {"dev", s.dev}, {"test", s.test}, {"source_pieces", s.source_pieces}, {"target_pieces", s.target_pieces}, {"sentences_with_tabs", s.tabs}, {"known_sources", s.known}});
+  else note(o.common, "{}: ready: {} sentence pairs to train on, {} dev, {} test, {} and {} pieces", out, s.train, s.dev, s.test, s.source_pieces, s.target_pieces);
+  return 0;
+}
+
+void add_text(CLI::App& parent, Run& run) {
+  auto o = std::make_shared<TextCommand>();
+  TextOptions& r = o->recipe;
+  CLI::App* app = add_command(parent, "text", "parallel text files of one's own: sentence pairs and a subword vocabulary",
+                              "alinea data prepare text --source train.en.gz --target train.de.gz --dev-source val.en --dev-target val.de --vocab-size 5000 --joint --out data-text\n"
+                              "alinea data prepare text --source all.en --target all.es --from en --to es --model unigram --out data-en-es");
+  app->add_option("--source", r.source, "training sentences, one a line, plain or .gz")->required()->type_name("FILE");
+  app->add_option("--target", r.target, "their translations, line by line")->required()->type_name("FILE");
+  app->add_option("--dev-source", r.dev_source, "sentences to validate on; default: held out, lines / 20 (1 … 1000) before the test lines")->type_name("FILE");
+  app->add_option("--dev-target", r.dev_target, "their translations")->type_name("FILE");
+  app->add_option("--test-source", r.test_source, "sentences to test on; default: held out, the last lines / 20 (1 … 1000)")->type_name("FILE");
+  app->add_option("--test-target", r.test_target, "their translations")->type_name("FILE");
+  app->add_option("--from", r.from, "language of the source, noted in the manifests")->capture_default_str();
+  app->add_option("--to", r.to, "language of the target")->capture_default_str();
+  app->add_option("--vocab-size", r.subwords.vocabulary, "pieces of each vocabulary, with the three special ones")->capture_default_str();
+  app->add_option("--model", r.subwords.model, "bpe or unigram")->capture_default_str()->check(CLI::IsMember({"bpe", "unigram"}));
+  app->add_option("--character-coverage", r.subwords.character_coverage, "share of the characters that get a piece; below 1 for scripts of thousands")->capture_default_str();
+  app->add_flag("--joint", r.joint, "one vocabulary for both languages");
+  app->add_option("--out", r.out, "folder to make")->required()->type_name("DIR");
+  add_common(*app, o->common, Common::json);
+  app->callback([o, &run] { run = [o] { return prepare(*o); }; });
+}
+
+void add_prepare(CLI::App& parent, Run& run) {
+  CLI::App* app = add_command(parent, "prepare", "make a corpus", "alinea data prepare announcements --out data-announcements\nalinea data prepare text --source train.en --target train.de --out data-text");
+  app->require_subcommand(1);
+  add_announcements(*app, run);
+  add_text(*app, run);
 }
 
 void print_report(const std::string& folder, const DataReport& report) {

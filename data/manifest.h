@@ -25,6 +25,14 @@ std::vector<ManifestRow> read_manifest(const std::filesystem::path& path);
 
 void write_manifest(const std::filesystem::path& path, const std::vector<ManifestRow>& rows);
 
+/// A pair of sentences. Its manifest has the columns id, src_text, tgt_text and perhaps src_lang and tgt_lang.
+struct TextRow {
+  std::string id, src_text, tgt_text, src_lang, tgt_lang;
+};
+
+std::vector<TextRow> read_text_manifest(const std::filesystem::path& path);
+void write_text_manifest(const std::filesystem::path& path, const std::vector<TextRow>& rows);
+
 /// "a,b" → {a, b}; "" → {}.
 std::vector<std::string> split_text(std::string_view text, char separator);
 std::string join_text(const std::vector<std::string>& parts, std::string_view separator);

@@ -37,25 +37,48 @@ void load_parameters(Module& module, const NamedTensors& tensors, const std::str
   require_data(count == 0, "{}: the weights do not fit the model; {} names are wrong{}{}", where, count, complaints, count > 20 ? "\n  …" : "");
 }
 
-void save_model(const std::filesystem::path& directory, S2TTransformer& model) {
+namespace {
+
+template <class Model>
+void save(const std::filesystem::path& directory, Model& model) {
   std::filesystem::create_directories(directory);
   Config config;
-  S2TConfig fields = model.config();
+  auto fields = model.config();
   fields.fields(config);
   write_atomically(directory / "config.json", config.dump());
   write_safetensors(directory / "model.safetensors", parameters_of(model), {{"format", "pt"}});
 }
 
-std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) {
+Config config_file(const std::filesystem::path& directory) {
   require_data(std::filesystem::exists(directory / "config.json"), "{}: there is no config.json; this is not a model directory", directory.string());
-  Config file = Config::file(directory / "config.json");
-  S2TConfig config;
+  return Config::file(directory / "config.json");
+}
+
+template <class Model, class ModelConfig>
+std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context) {
+  ModelConfig config;
+  const std::string expected = config.model_type, found = model_type_of(directory);
+  require_data(found == expected, "{}: model_type '{}' is not supported here; {} is", (directory / "config.json").string(), found, expected);
+  Config file = config_file(directory);
   config.fields(file);
-  require_data(config.model_type == "alinea_s2t", "{}: model_type '{}' is not supported; alinea_s2t is", (directory / "config.json").string(), config.model_type);
   file.refuse_unread();
-  auto model = std::make_unique<S2TTransformer>(context, config, RandomKey{0});
+  auto model = std::make_unique<Model>(context, config, RandomKey{0});
   load_parameters(*model, SafetensorsFile(directory / "model.safetensors").load_all(context), (directory / "model.safetensors").string());
   return model;
 }
+
+}  // namespace
+
+std::string model_type_of(const std::filesystem::path& directory) {
+  std::string type;
+  config_file(directory).field("model_type", type, "names the architecture in the file");
+  return type;
+}
+
+void save_model(const std::filesystem::path& directory, S2TTransformer& model) { save(directory, model); }
+void save_model(const std::filesystem::path& directory, TextTransformer& model) { save(directory, model); }
+
+std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) { return load<S2TTransformer, S2TConfig>(directory, context); }
+std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context) { return load<TextTransformer, TextConfig>(directory, context); }
 
 }  // namespace alinea

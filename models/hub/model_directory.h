@@ -6,6 +6,7 @@
 
 #include "models/hub/safetensors.h"
 #include "models/s2t_transformer.h"
+#include "models/text_transformer.h"
 
 namespace alinea {
 
@@ -14,7 +15,13 @@ void load_parameters(Module& module, const NamedTensors& tensors, const std::str
 /// Every parameter by its path, once where two paths share it.
 NamedTensors parameters_of(Module& module);
 
+/// The architecture that config.json names: "alinea_s2t" or "alinea_text".
+std::string model_type_of(const std::filesystem::path& directory);
+
 void save_model(const std::filesystem::path& directory, S2TTransformer& model);
+void save_model(const std::filesystem::path& directory, TextTransformer& model);
+/// A speech model. Another model_type is an error that names both.
 std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context);
+std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context);
 
 }  // namespace alinea
