@@ -20,10 +20,12 @@ void register_group_norm_rows(OpTable& table);
 void register_latency_rows(OpTable& table);
 void register_layer_norm_rows(OpTable& table);
 void register_layout_rows(OpTable& table);
+void register_literal_rows(OpTable& table);
 void register_matmul_rows(OpTable& table);
 void register_monotonic_rows(OpTable& table);
 void register_reduce_rows(OpTable& table);
 void register_softmax_rows(OpTable& table);
+void register_structured_rows(OpTable& table);
 
 inline void register_all_rows(OpTable& table) {
   register_adamw_rows(table);
@@ -42,10 +44,12 @@ inline void register_all_rows(OpTable& table) {
   register_latency_rows(table);
   register_layer_norm_rows(table);
   register_layout_rows(table);
+  register_literal_rows(table);
   register_matmul_rows(table);
   register_monotonic_rows(table);
   register_reduce_rows(table);
   register_softmax_rows(table);
+  register_structured_rows(table);
 }
 
 }  // namespace alinea
