@@ -1,11 +1,24 @@
 // From plain host batches to the tensors of a training step.
 #pragma once
+#include <span>
+
 #include "data/dataset.h"
+#include "data/text_dataset.h"
 #include "models/s2t_transformer.h"
+#include "models/text_transformer.h"
 
 namespace alinea {
 
 /// Targets become decoder inputs (start + tokens) and labels (tokens + end), short ones filled with pad and -100.
 S2TBatch to_device(const HostBatch& host, Context& context, const S2TConfig& config);
+
+/// Pairs of a text corpus; sources get the end token, short ones are filled with pad.
+TextBatch text_batch(const TextDataset& data, std::span<const int64_t> indices, Context& context, const TransformerConfig& config);
+
+struct SourceTokens {
+  Tensor ids;                                               // i64 [B,S]
+  std::vector<int32_t> lengths;                             // tokens + end
+};
+SourceTokens source_tokens(const std::vector<std::vector<int32_t>>& sentences, Context& context, const TransformerConfig& config);
 
 }  // namespace alinea

@@ -24,6 +24,7 @@ void add_data(CLI::App& program, Run& run);
 void add_demo(CLI::App& program, Run& run);
 void add_doctor(CLI::App& program, Run& run);
 void add_eval(CLI::App& program, Run& run);
+void add_experiment(CLI::App& program, Run& run);
 void add_explain(CLI::App& program, Run& run);
 void add_gradcheck(CLI::App& program, Run& run);
 void add_inspect(CLI::App& program, Run& run);

@@ -53,6 +53,10 @@ Config config_of(const CommonOptions& options) {
   return config;
 }
 
+void refuse_given(const CLI::App& app, std::initializer_list<const char*> names, std::string_view why) {
+  for (const char* name : names) require(app.get_option(name)->count() == 0, "{}: {} {}; leave it out", app.get_name(), name, why);
+}
+
 void print_json(const nlohmann::ordered_json& value) {
   fmt::print("{}\n", value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }

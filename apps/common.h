@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -42,6 +43,9 @@ void add_common(CLI::App& app, CommonOptions& options, Common which = Common::al
 Context& context_of(const CommonOptions& options);
 /// The file of --config (or an empty tree), then every --set in order.
 Config config_of(const CommonOptions& options);
+
+/// Refuses options that were given although they mean nothing here: "eval: --policy …".
+void refuse_given(const CLI::App& app, std::initializer_list<const char*> names, std::string_view why);
 
 /// JSON on stdout, indented, with a final newline. Numbers keep all digits; NaN and infinities become null.
 void print_json(const nlohmann::ordered_json& value);

@@ -1,7 +1,13 @@
+#include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
-#include "apps/trainer.h"
+#include "apps/evaluate.h"
+#include "apps/run_directory.h"
+#include "apps/task.h"
+#include "apps/text_evaluate.h"
+#include "engine/core/files.h"
 #include "models/hub/model_directory.h"
 
 namespace alinea {
@@ -13,8 +19,10 @@ struct EvalOptions {
   std::string run, data, split = "test", policy = "auto", out;
   std::vector<double> thresholds{0.5};
   std::string reduce = "min";
-  int64_t limit = 0, max_tokens = 60, ratio = 8;
+  int64_t limit = 0, max_tokens = 0, ratio = 8;
   bool recompute = false, last = false;
+  GenerationOptions decoding;
+  const CLI::App* app = nullptr;                            // knows which options were given
 };
 
 struct System {
@@ -47,7 +55,7 @@ std::vector<System> systems(const EvalOptions& o, bool has_policy) {
     const std::string one = policy.substr(at, end - at);
     EvaluationOptions e{.limit = o.limit};
     e.stream.reduce = o.reduce;
-    e.stream.max_tokens = o.max_tokens;
+    e.stream.max_tokens = o.max_tokens > 0 ? o.max_tokens : 60;
     e.stream.recompute = o.recompute;
     choose_policy(one, o.ratio, e.stream, e.offline);
     if (one != "emma") all.push_back({one, e});
@@ -61,14 +69,47 @@ std::vector<System> systems(const EvalOptions& o, bool has_policy) {
   return all;
 }
 
+std::string data_folder(const EvalOptions& o) {
+  require(!o.data.empty() || RunDirectory::exists(o.run), "eval: give --data DIR for a model directory");
+  return !o.data.empty() ? o.data : data_of_run(o.run);
+}
+
+int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& context) {
+  refuse_given(*o.app, {"--policy", "--threshold", "--reduce", "--ratio", "--recompute"}, "is for speech models; a text model translates whole sentences");
+  const auto model = load_text_model(path, context);
+  const TextDataset data = TextDataset::open(data_folder(o), o.split);
+  GenerationOptions decoding = o.decoding;
+  if (o.max_tokens > 0) decoding.max_tokens = o.max_tokens;
+  const std::string system = decoding.beam == 1 ? "greedy" : fmt::format("beam {}", decoding.beam);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto hypotheses = translate_split(*model, context, data, decoding, o.limit);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), loss = text_loss(*model, context, data);
+  const TextScores s = score_text(hypotheses, data);
+  const nlohmann::ordered_json row = {{"system", system}, {"sentences", hypotheses.size()}, {"bleu", s.bleu}, {"bleu_signature", s.bleu_signature}, {"chrf", s.chrf}, {"chrf_signature", s.chrf_signature},
+                                      {"loss", loss}, {"perplexity", std::exp(loss)}, {"sentences_per_second", double(hypotheses.size()) / seconds}};
+  if (!o.out.empty()) {
+    const std::filesystem::path folder = std::filesystem::path(o.out) / system;
+    make_folder(folder);
+    std::string text;
+    for (const std::string& h : hypotheses) text += h + "\n";
+    write_atomically(folder / "hypotheses.txt", text);
+    write_atomically(folder / "scores.json", row.dump(1) + "\n");
+  }
+  if (o.common.json) return print_json(nlohmann::ordered_json::array({row})), 0;
+  TextTable table({{"system"}, {"sentences", true}, {"BLEU", true}, {"chrF2", true}, {"loss", true}, {"sentences/s", true}});
+  table.row({system, std::to_string(hypotheses.size()), fmt::format("{:.2f}", s.bleu), fmt::format("{:.2f}", s.chrf), fmt::format("{:.3f}", loss), fmt::format("{:.0f}", double(hypotheses.size()) / seconds)});
+  fmt::print("{}{}\n", table.text(), s.bleu_signature);
+  return 0;
+}
+
 int eval(const EvalOptions& o) {
   Context& context = context_of(o.common);
   const auto path = model_path(o.run, !o.last);
+  if (model_type_of(path) == TextConfig().model_type) return eval_text(o, path, context);
+  refuse_given(*o.app, {"--beam", "--length-penalty"}, "is for text models; speech is decoded greedily");
   const auto model = load_model(path, context);
   const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");
-  require(!o.data.empty() || RunDirectory::exists(o.run), "eval: give --data DIR for a model directory");
-  const std::string data_path = !o.data.empty() ? o.data : data_of_run(o.run);
-  const SpeechDataset data = SpeechDataset::open(data_path, o.split);
+  const SpeechDataset data = SpeechDataset::open(data_folder(o), o.split);
   TextTable table({{"system"}, {"exact %", true}, {"BLEU", true}, {"AL ms", true}, {"LAAL ms", true}, {"AP", true}, {"DAL ms", true}, {"ATD ms", true}, {"too early %", true}, {"hour guessed %", true}});
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const System& system : systems(o, model->config().has_policy)) {
@@ -90,17 +131,19 @@ int eval(const EvalOptions& o) {
 
 std::string data_of_run(const std::string& run) {
   Config file = Config::file(std::filesystem::path(run) / "config.json");
-  TrainConfig config;
-  config.fields(file);
-  return config.data;
+  std::string data;
+  file.field("data", data, "prepared data directory");
+  return data;
 }
 
 void add_eval(CLI::App& program, Run& run) {
   auto o = std::make_shared<EvalOptions>();
-  CLI::App* app = add_command(program, "eval", "decode a test set and score quality and latency",
+  CLI::App* app = add_command(program, "eval", "decode a test set and score quality and, of speech, latency",
                               "alinea eval runs/emma --split test\n"
                               "alinea eval runs/emma --threshold 0.1 --threshold 0.5 --threshold 0.9 --out runs/emma/eval\n"
-                              "alinea eval runs/waitk --policy waitk:1,waitk:3,waitk:5 --json");
+                              "alinea eval runs/waitk --policy waitk:1,waitk:3,waitk:5 --json\n"
+                              "alinea eval runs/text --beam 5");
+  o->app = app;
   add_common(*app, o->common, Common::device | Common::json);
   app->add_option("RUN", o->run, "run or model directory")->required();
   app->add_option("--data", o->data, "prepared data directory (default: the one the run was trained on)");
@@ -110,8 +153,10 @@ void add_eval(CLI::App& program, Run& run) {
   app->add_option("--reduce", o->reduce, "over layers and heads: min, mean or median");
   app->add_option("--ratio", o->ratio, "wait-k: encoder states per token");
   app->add_option("--limit", o->limit, "only the first sentences");
-  app->add_option("--max-tokens", o->max_tokens, "longest output");
-  app->add_option("--out", o->out, "folder for SimulEval's instances.log, hypotheses and scores, one per system");
+  app->add_option("--max-tokens", o->max_tokens, "longest output; 0: 60 words of speech, 100 pieces of text");
+  app->add_option("--beam", o->decoding.beam, "text: hypotheses followed at once; 1: greedy")->check(CLI::Range(1, 100));
+  app->add_option("--length-penalty", o->decoding.length_penalty, "text, with --beam: above 0 favours longer sentences");
+  app->add_option("--out", o->out, "folder for hypotheses, scores and, of speech, SimulEval's instances.log, one per system");
   app->add_flag("--recompute", o->recompute, "run the whole prefix again at every decision instead of keeping what a token saw");
   app->add_flag("--last", o->last, "the newest checkpoint instead of the best");
   app->callback([o, &run] { run = [o] { return eval(*o); }; });

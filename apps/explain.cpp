@@ -7,7 +7,7 @@
 
 #include "apps/commands.h"
 #include "apps/run_directory.h"
-#include "apps/train_config.h"
+#include "apps/speech_task.h"
 #include "models/s2t_transformer.h"
 #include "nn/attention/attention.h"
 
@@ -44,7 +44,7 @@ S2TConfig model_config(const ExplainOptions& o) {
   Config file = config_in(o);
   S2TConfig model;
   if (file.has("model") || file.has("stage")) {
-    TrainConfig train;
+    SpeechTrainConfig train;
     train.fields(file);
     model = train.model;
   } else {

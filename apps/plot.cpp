@@ -29,8 +29,9 @@ int plot(const PlotOptions& o) {
   report.config_json = read_file(std::filesystem::path(run) / "config.json");
   report.environment_json = read_file(std::filesystem::path(run) / "env.json");
   const auto path = model_path(run);
-  const auto model = load_model(path, context);
-  if (model->config().streamable() && o.utterances > 0) {
+  const bool speech = model_type_of(path) == S2TConfig().model_type;
+  const auto model = speech ? load_model(path, context) : nullptr;
+  if (speech && model->config().streamable() && o.utterances > 0) {
     const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");
     const SpeechDataset data = SpeechDataset::open(data_of_run(run), o.split);
     StreamOptions options{.threshold = o.threshold};

@@ -1,5 +1,6 @@
 #include "apps/run_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -53,9 +54,41 @@ std::vector<Chart> charts_of_run(const std::filesystem::path& run) {
   add_chart(charts, log, name + ": training loss", "loss", {"loss", "cross_entropy", "frame"});
   add_chart(charts, log, name + ": latency and variance of the alignment", "s, s²", {"latency_seconds", "variance_seconds2"});
   add_chart(charts, log, name + ": gradient norm", "norm", {"gradient_norm"});
+  add_chart(charts, metrics, name + ": validation loss", "loss", {"loss"});
   add_chart(charts, metrics, name + ": validation quality", "percent, BLEU", {"exact_match", "bleu"});
   add_chart(charts, metrics, name + ": validation latency", "AL, ms", {"AL", "LAAL"});
   return charts;
+}
+
+std::vector<Chart> charts_of_runs(const std::vector<std::pair<std::string, std::filesystem::path>>& runs) {
+  struct Kind {
+    const char *file, *column, *title, *label;
+  };
+  std::vector<Chart> charts;
+  for (const Kind& k : {Kind{"metrics.jsonl", "bleu", "validation BLEU", "BLEU"}, {"metrics.jsonl", "exact_match", "validation: exact", "percent"}, {"metrics.jsonl", "loss", "validation loss", "loss"},
+                        {"log.jsonl", "loss", "training loss", "loss"}, {"speed.jsonl", "tokens_per_second", "speed", "tokens/s"}}) {
+    Chart chart{k.title, "step", k.label, {}};
+    for (const auto& [name, run] : runs) {
+      auto curves = columns(run / k.file);
+      const auto it = curves.find(k.column);
+      if (it == curves.end()) continue;
+      it->second.name = name;
+      chart.curves.push_back(std::move(it->second));
+    }
+    if (!chart.curves.empty()) charts.push_back(std::move(chart));
+  }
+  return charts;
+}
+
+std::map<std::string, double> speed_of_run(const std::filesystem::path& run) {
+  auto curves = columns(run / "speed.jsonl");
+  std::map<std::string, double> values;
+  if (auto& rate = curves["tokens_per_second"].y; !rate.empty()) {
+    std::nth_element(rate.begin(), rate.begin() + int64_t(rate.size() / 2), rate.end());
+    values["tokens_per_second"] = rate[rate.size() / 2];
+  }
+  if (const auto& peak = curves["peak_bytes"].y; !peak.empty()) values["peak_mb"] = *std::max_element(peak.begin(), peak.end()) / 1e6;
+  return values;
 }
 
 StreamedUtterance streamed_utterance(S2TTransformer& model, Context& context, const SpeechDataset& data, int64_t index, const Vocabulary& target, const StreamOptions& options) {

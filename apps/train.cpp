@@ -35,12 +35,8 @@ int train(const TrainOptions& o) {
 int run_training(Context& context, Config file, const std::filesystem::path& out, const std::filesystem::path& init, bool quiet) {
   const bool resumes = RunDirectory::exists(out);
   if (resumes) file = Config::file(out / "config.json");
-  TrainConfig config;
-  config.fields(file);
-  file.refuse_unread();
-  require(!config.data.empty(), "train: no data; give --data DIR (alinea data prepare makes one)");
   const auto checkpoint = resumes ? RunDirectory::last(out) : std::nullopt;
-  Trainer trainer(context, config, config.data, checkpoint ? checkpoint->path : init);
+  Trainer trainer(context, make_task(context, file, checkpoint ? checkpoint->path : init));
   if (checkpoint) {
     trainer.resume(*checkpoint);
     if (trainer.finished()) {
@@ -49,18 +45,17 @@ int run_training(Context& context, Config file, const std::filesystem::path& out
     }
     if (!quiet) fmt::print(stderr, "train: {} continues after step {}\n", out.string(), checkpoint->step);
   }
-  Config resolved;
-  TrainConfig(trainer.config()).fields(resolved);
-  RunDirectory run = resumes ? RunDirectory::open(out) : RunDirectory::create(out, resolved, environment(context));
+  RunDirectory run = resumes ? RunDirectory::open(out) : RunDirectory::create(out, trainer.task().resolved(), environment(context));
   return trainer.run(run, quiet);
 }
 
 void add_train(CLI::App& program, Run& run) {
   auto o = std::make_shared<TrainOptions>();
-  CLI::App* app = add_command(program, "train", "train a model: offline, then EMMA or wait-k from it",
+  CLI::App* app = add_command(program, "train", "train a model: speech (offline, then EMMA or wait-k from it) or text",
                               "alinea train --config configs/announcements/offline.json --data data-announcements --out runs/offline\n"
                               "alinea train --config configs/announcements/emma.json --data data-announcements --init-from runs/offline --out runs/emma\n"
-                              "alinea train --config configs/announcements/emma.json --set loss.latency=0.05 --seed 2 --data DIR --init-from runs/offline --out runs/emma2");
+                              "alinea train --config configs/announcements/emma.json --set loss.latency=0.05 --seed 2 --data DIR --init-from runs/offline --out runs/emma2\n"
+                              "alinea train --config configs/nmt/base.json --data data-text --out runs/text");
   add_common(*app, o->common);
   app->add_option("--data", o->data, "prepared data directory");
   app->add_option("--out", o->out, "run directory; an unfinished run there is resumed")->required();

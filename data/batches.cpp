@@ -41,7 +41,7 @@ Plan plan_batches(std::span<const int64_t> lengths, int64_t max_frames, RandomKe
   sort_by_length(order.begin(), order.end(), lengths);
   Plan plan;
   for (const int64_t i : order) {
-    require_data(lengths[i] <= max_frames, "example {} has {} frames, more than the budget of {} in a batch; raise the budget or leave it out", i,
+    require_data(lengths[i] <= max_frames, "example {} has {} frames or tokens, more than the budget of {} in a batch; raise the budget or leave it out", i,
                  lengths[i], max_frames);
     // In order of length, so the newcomer is the longest of its batch.
     if (plan.empty() || int64_t(plan.back().size() + 1) * lengths[i] > max_frames) plan.emplace_back();
@@ -59,6 +59,22 @@ Plan plan_in_order(int64_t examples, int64_t batch_size) {
     plan.back().push_back(i);
   }
   return plan;
+}
+
+BatchOrder::BatchOrder(std::vector<int64_t> lengths, const BatchSize& size, RandomKey key) : lengths_(std::move(lengths)), size_(size), key_(key), plan_(plan(0)) {}
+
+Plan BatchOrder::plan(int64_t epoch) const {
+  const RandomKey key = key_.child(uint64_t(epoch));
+  return size_.tokens > 0 ? plan_batches(lengths_, size_.tokens, key) : plan_fixed(lengths_, size_.sentences, key);
+}
+
+const std::vector<int64_t>& BatchOrder::batch(int64_t number) {
+  const int64_t epoch = number / per_epoch();
+  if (epoch != epoch_) {
+    plan_ = plan(epoch);
+    epoch_ = epoch;
+  }
+  return plan_[size_t(number % per_epoch())];
 }
 
 }  // namespace alinea

@@ -21,4 +21,26 @@ Plan plan_batches(std::span<const int64_t> lengths, int64_t max_frames, RandomKe
 /// Every example once, in order, `batch_size` at a time, the last batch as it is: for evaluation.
 Plan plan_in_order(int64_t examples, int64_t batch_size);
 
+/// How large a training batch is: so many sentences (plan_fixed), or, if tokens > 0, sentences · longest up to so many (plan_batches).
+struct BatchSize {
+  int64_t sentences = 16, tokens = 0;
+};
+
+/// The batches of a whole run, epoch after epoch. Batch number n is a pure function of (lengths, size, key, n), so a resumed run continues
+/// with the batch that it would have seen. Not to be shared between threads.
+class BatchOrder {
+ public:
+  BatchOrder(std::vector<int64_t> lengths, const BatchSize& size, RandomKey key);
+  const std::vector<int64_t>& batch(int64_t number);
+  int64_t per_epoch() const { return int64_t(plan_.size()); }
+
+ private:
+  Plan plan(int64_t epoch) const;
+  std::vector<int64_t> lengths_;
+  BatchSize size_;
+  RandomKey key_;
+  int64_t epoch_ = 0;
+  Plan plan_;                                                 // of epoch_; every epoch has as many batches
+};
+
 }  // namespace alinea

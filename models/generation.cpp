@@ -149,7 +149,6 @@ std::vector<Hypothesis> beam_search(Context& context, StepDecoder& decoder, int6
   std::vector<int32_t> order(static_cast<size_t>(rows));
   for (int64_t length = 1; length <= options.max_tokens; ++length) {
     const Tensor logits = decoder.step(context.from(last.data(), {rows}));
-    require(logits.size(1) > 2 * options.beam, "generation: beam {} is too wide for a vocabulary of {}", options.beam, logits.size(1));
     search.advance(LogSoftmax{}.forward(logits, nullptr).values<float>(), logits.size(1), length, order, last);
     if (search.done()) break;
     decoder.reorder(order);

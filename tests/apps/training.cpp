@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "apps/evaluate.h"
 #include "apps/live.h"
 #include "apps/trainer.h"
 #include "data/audio.h"

@@ -1,0 +1,65 @@
+#include "apps/text_task.h"
+
+#include <cmath>
+
+#include "apps/batch.h"
+#include "apps/text_evaluate.h"
+#include "models/hub/model_directory.h"
+
+namespace alinea {
+
+TextTask::TextTask(Context& context, const TextTrainConfig& config, const std::filesystem::path& init)
+    : context_(context), config_(config), train_(TextDataset::open(config.data, "train")), dev_(TextDataset::open(config.data, "dev")) {
+  config_.check();
+  make_model(init);
+}
+
+void TextTask::make_model(const std::filesystem::path& init) {
+  const SubwordPair& subwords = train_.subwords();
+  if (!init.empty()) {
+    model_ = load_text_model(model_path(init), context_);
+    require_data(model_->config().source_words == subwords.source.size() && model_->config().target_words == subwords.target.size(),
+                 "{}: the model knows {} and {} pieces, the data's vocabularies have {} and {}", init.string(), model_->config().source_words, model_->config().target_words,
+                 subwords.source.size(), subwords.target.size());
+    model_->set_dropout(config_.model.dropout, config_.model.attention_dropout, config_.model.activation_dropout);
+  } else {
+    require(!config_.model.share_embeddings || subwords.joint, "train: model.share_embeddings needs one vocabulary for both languages; prepare the data with --joint");
+    config_.model.source_words = subwords.source.size();
+    config_.model.target_words = subwords.target.size();
+    model_ = std::make_unique<TextTransformer>(context_, config_.model, RandomKey{uint64_t(config_.seed)}.child("model"));
+  }
+  config_.model = model_->config();
+}
+
+Config TextTask::resolved() const {
+  Config c;
+  TextTrainConfig(config_).fields(c);
+  return c;
+}
+
+void TextTask::start(int64_t first_batch) {
+  order_.emplace(train_.lengths(), BatchSize{.sentences = config_.batch, .tokens = config_.batch_tokens}, RandomKey{uint64_t(config_.seed)}.child("data"));
+  next_ = first_batch;
+}
+
+BatchLoss TextTask::next_loss(const Pass& pass) {
+  const TextBatch batch = text_batch(train_, order_->batch(next_++), context_, model_->config());
+  BatchLoss out{model_->loss(batch, config_.loss.smoothing, pass), {}};
+  for (const int32_t n : batch.target_lengths) out.tokens += n;
+  return out;
+}
+
+Validation TextTask::validate(int64_t, std::span<const double>) {
+  const double loss = text_loss(*model_, context_, dev_);
+  const TextScores s = score_text(translate_split(*model_, context_, dev_, config_.validation.decoding, config_.validation.sentences), dev_);
+  return {.metrics = {{"loss", loss}, {"perplexity", std::exp(loss)}, {"bleu", s.bleu}},
+          .quality = s.bleu,
+          .message = fmt::format("dev loss {:.3f}  BLEU {:.1f}", loss, s.bleu)};
+}
+
+void TextTask::save(const std::filesystem::path& folder) {
+  save_model(folder, *model_);
+  train_.subwords().save(folder);
+}
+
+}  // namespace alinea

@@ -1,0 +1,263 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "engine/ops/softmax.h"
+#include "models/text_transformer.h"
+#include "nn/optimizer.h"
+
+using namespace alinea;
+
+namespace {
+
+TextConfig small(bool share = false) {
+  TextConfig c;
+  c.d_model = 16, c.heads = 2, c.ffn = 32, c.source_words = 13, c.target_words = share ? 13 : 11, c.max_positions = 32, c.share_embeddings = share;
+  return c;
+}
+
+std::vector<int64_t> ids(int64_t count, int64_t words, uint64_t seed) {
+  Draw draw(RandomKey{seed});
+  std::vector<int64_t> v(static_cast<size_t>(count));
+  for (int64_t& x : v) x = draw.integer(2, words - 1);
+  return v;
+}
+
+// Three sentences of different lengths.
+TextBatch batch_of(const TextConfig& c) {
+  const int64_t B = 3, S = 7, T = 6;
+  auto source = ids(B * S, c.source_words, 1), tokens = ids(B * T, c.target_words, 2);
+  std::vector<int64_t> in(size_t(B * T), 0), out(size_t(B * T), -100);
+  TextBatch b;
+  for (int64_t i = 0; i < B; ++i) {
+    const int64_t s = S - 2 * i, t = T - i;
+    for (int64_t j = s - 1; j < S; ++j) source[size_t(i * S + j)] = j == s - 1 ? c.eos_token : c.pad_token;
+    for (int64_t j = 0; j < t; ++j) {
+      in[size_t(i * T + j)] = j == 0 ? c.bos_token : tokens[size_t(i * T + j - 1)];
+      out[size_t(i * T + j)] = j == t - 1 ? c.eos_token : tokens[size_t(i * T + j)];
+    }
+    b.source_lengths.push_back(int32_t(s)), b.target_lengths.push_back(int32_t(t));
+  }
+  b.source = Context::cpu().from(source.data(), {B, S});
+  b.decoder_in = Context::cpu().from(in.data(), {B, T});
+  b.labels = Context::cpu().from(out.data(), {B, T});
+  return b;
+}
+
+// Logits that depend on the last token and the number of steps alone: every sequence's score can be written down.
+class Chain final : public StepDecoder {
+ public:
+  Chain(int64_t rows, int64_t words, uint64_t seed) : rows_(rows), words_(words), seed_(seed), history_(size_t(rows)) {}
+  double log_probability(const std::vector<int32_t>& prefix, int32_t token) const {
+    double sum = 0;
+    for (int64_t v = 0; v < words_; ++v) sum += std::exp(logit(prefix, v));
+    return logit(prefix, token) - std::log(sum);
+  }
+  Tensor step(const Tensor& last) override {
+    const auto ids = last.values<int64_t>();
+    std::vector<float> out;
+    for (int64_t r = 0; r < rows_; ++r) {
+      history_[size_t(r)].push_back(int32_t(ids[size_t(r)]));
+      for (int64_t v = 0; v < words_; ++v) out.push_back(float(logit(history_[size_t(r)], v)));
+    }
+    return Context::cpu().from(out.data(), {rows_, words_});
+  }
+  void reorder(std::span<const int32_t> rows) override {
+    auto old = history_;
+    for (size_t r = 0; r < rows.size(); ++r) history_[r] = old[size_t(rows[r])];
+  }
+
+ private:
+  // A pure function of the whole prefix, so that a wrong reorder shows.
+  double logit(const std::vector<int32_t>& prefix, int64_t v) const {
+    RandomKey key{seed_};
+    for (const int32_t t : prefix) key = key.child(uint64_t(t));
+    return 2 * Draw(key.child(uint64_t(v))).normal() + (v == 1 ? 0.3 : 0);
+  }
+  int64_t rows_, words_;
+  uint64_t seed_;
+  std::vector<std::vector<int32_t>> history_;
+};
+
+// The best sequence of at most `limit` tokens by trying all.
+void search_all(const Chain& chain, std::vector<int32_t>& prefix, double sum, int64_t words, int64_t limit, double penalty, Hypothesis& best) {
+  const int64_t length = int64_t(prefix.size());            // with the start token: the number of the next step
+  for (int32_t v = 0; v < words; ++v) {
+    const double s = sum + chain.log_probability(prefix, v), worth = s / std::pow(double(length), penalty);
+    if ((v == 1 || length == limit) && worth > best.score) {
+      best = {{prefix.begin() + 1, prefix.end()}, worth};
+      if (v != 1) best.tokens.push_back(v);
+    }
+    if (v == 1 || length == limit) continue;
+    prefix.push_back(v);
+    search_all(chain, prefix, s, words, limit, penalty, best);
+    prefix.pop_back();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("text: gradients of a whole step equal central differences in double") {
+  struct Variant {
+    bool share = false, checkpointing = false;
+    std::string norm = "pre", encoder = "softmax", self = "softmax", cross = "softmax";
+  };
+  for (const Variant& v : {Variant{}, Variant{.share = true, .checkpointing = true, .norm = "post"}, Variant{.encoder = "linear", .self = "linear", .cross = "linear"}}) {
+    TextConfig c = small(v.share);
+    c.norm = v.norm, c.activation_checkpointing = v.checkpointing;
+    c.attention.encoder_self = v.encoder, c.attention.decoder_self = v.self, c.attention.decoder_cross = v.cross;
+    TextTransformer model(Context::cpu(), c, RandomKey{5});
+    model.visit("", [](const std::string&, Parameter& p) { p.value = p.value.to(DType::f64).clone(); });
+    const TextBatch batch = batch_of(c);
+    auto loss = [&](Tape* tape) { return model.loss(batch, 0.1, {.tape = tape}); };
+    Tape tape;
+    tape.backward(loss(&tape));
+    std::vector<std::pair<std::string, Parameter*>> parameters;
+    model.visit("", [&](const std::string& name, Parameter& p) { parameters.emplace_back(name, &p); });
+    Draw draw(RandomKey{8});
+    for (int i = 0; i < 25; ++i) {
+      const auto& [name, p] = parameters[size_t(draw.integer(0, int64_t(parameters.size()) - 1))];
+      CAPTURE(name);
+      REQUIRE(bool(p->grad));
+      const int64_t e = draw.integer(0, p->value.count() - 1);
+      double* x = p->value.data<double>() + e;
+      const double old = *x, h = 1e-5;
+      auto at = [&](double value) {
+        *x = value;
+        return loss(nullptr).value().item();
+      };
+      const double numeric = (8 * (at(old + h) - at(old - h)) - (at(old + 2 * h) - at(old - 2 * h))) / (12 * h);
+      *x = old;
+      CHECK(p->grad.data<double>()[e] == doctest::Approx(numeric).epsilon(1e-6).scale(1));
+    }
+  }
+}
+
+TEST_CASE("text: padding changes nothing: a sentence alone has the logits that it has in a batch") {
+  const TextConfig c = small();
+  TextTransformer model(Context::cpu(), c, RandomKey{5});
+  const TextBatch batch = batch_of(c);
+  const Tensor all = model.logits(batch, {}).value();
+  for (int64_t b = 0; b < 3; ++b) {
+    const int64_t S = batch.source_lengths[size_t(b)], T = batch.target_lengths[size_t(b)];
+    TextBatch one;
+    one.source = batch.source.slice(0, b, b + 1).slice(1, 0, S).compact(), one.source_lengths = {int32_t(S)};
+    one.decoder_in = batch.decoder_in.slice(0, b, b + 1).slice(1, 0, T).compact();
+    const auto alone = model.logits(one, {}).value().values<float>(), together = all.slice(0, b, b + 1).slice(1, 0, T).compact().values<float>();
+    REQUIRE(alone.size() == together.size());
+    for (size_t i = 0; i < alone.size(); ++i) CHECK(alone[i] == doctest::Approx(together[i]).epsilon(1e-4).scale(1));
+  }
+}
+
+TEST_CASE("text: cached decoding gives the logits of the full forward pass, for every family of every block") {
+  for (const char* family : {"softmax", "linear"}) {
+    TextConfig c = small(true);
+    c.attention.encoder_self = c.attention.decoder_self = c.attention.decoder_cross = family;
+    TextTransformer model(Context::cpu(), c, RandomKey{6});
+    const TextBatch batch = batch_of(c);
+    const auto full = model.logits(batch, {}).value().values<float>();
+    const Tensor states = model.encoder().forward(batch.source, batch.source_lengths, model.decoder().table(), {}).value();
+    auto state = model.decoder().begin(3, 6, states.size(1), batch.source_lengths);
+    model.decoder().read(state, states);
+    for (int64_t t = 0; t < 6; ++t) {
+      const auto step = model.decoder().step(state, batch.decoder_in.slice(1, t, t + 1).compact().reshape({3})).values<float>();
+      for (int64_t b = 0; b < 3; ++b)
+        for (int64_t v = 0; v < c.target_words; ++v)
+          CHECK(step[size_t(b * c.target_words + v)] == doctest::Approx(full[size_t((b * 6 + t) * c.target_words + v)]).epsilon(1e-4).scale(1));
+    }
+  }
+}
+
+TEST_CASE("text: greedy search is beam search with one beam, whatever the length penalty") {
+  for (uint64_t seed = 0; seed < 20; ++seed)
+    for (const double penalty : {0.0, 1.0}) {
+      Chain a(3, 7, seed), b(3, 7, seed);
+      const auto greedy = greedy_search(Context::cpu(), a, 3, 1, 1, 9);
+      const auto beam = beam_search(Context::cpu(), b, 3, 1, 1, {.beam = 1, .max_tokens = 9, .length_penalty = penalty});
+      for (size_t i = 0; i < 3; ++i) CHECK(greedy[i] == beam[i].tokens);
+    }
+}
+
+TEST_CASE("text: a beam as wide as the tree finds the best sequence of all, narrower ones never a better one") {
+  for (uint64_t seed = 0; seed < 8; ++seed)
+    for (const double penalty : {0.0, 0.6, 1.0}) {
+      constexpr int64_t words = 9, limit = 3;
+      Chain reference(1, words, seed);
+      std::vector<int32_t> prefix{1};
+      Hypothesis best{{}, -1e30};
+      search_all(reference, prefix, 0, words, limit, penalty, best);
+      for (const int64_t beam : {1, 2, 4, 100}) {
+        Chain chain(2 * beam, words, seed);
+        const auto found = beam_search(Context::cpu(), chain, 2, 1, 1, {.beam = beam, .max_tokens = limit, .length_penalty = penalty});
+        CHECK(found[0].score <= best.score + 1e-5);
+        if (beam == 100) CHECK(found[0].tokens == best.tokens);
+        CHECK(found[1].tokens == found[0].tokens);
+        // The score that is reported belongs to the tokens that are reported.
+        std::vector<int32_t> so_far{1};
+        double sum = 0;
+        for (const int32_t t : found[0].tokens) sum += reference.log_probability(so_far, t), so_far.push_back(t);
+        const bool ended = int64_t(found[0].tokens.size()) < limit;
+        if (ended) sum += reference.log_probability(so_far, 1);
+        if (int64_t(found[0].tokens.size()) != limit || !ended) CHECK(found[0].score == doctest::Approx(sum / std::pow(double(found[0].tokens.size() + ended), penalty)).epsilon(1e-4));
+      }
+    }
+}
+
+TEST_CASE("text: beam search keeps its rows straight in a real model: batched equals one by one") {
+  for (const char* family : {"softmax", "linear"}) {
+    TextConfig c = small(true);
+    c.attention.decoder_self = c.attention.decoder_cross = family;
+    TextTransformer model(Context::cpu(), c, RandomKey{21});
+    const TextBatch batch = batch_of(c);
+    for (const int64_t beam : {1, 3}) {
+      const GenerationOptions options{.beam = beam, .max_tokens = 8};
+      const auto all = model.translate(batch.source, batch.source_lengths, options);
+      for (int64_t b = 0; b < 3; ++b) {
+        const int32_t S = batch.source_lengths[size_t(b)];
+        CHECK(model.translate(batch.source.slice(0, b, b + 1).slice(1, 0, S).compact(), {S}, options)[0] == all[size_t(b)]);
+      }
+    }
+  }
+}
+
+TEST_CASE("text: shared embeddings are one parameter; one batch is learnt by heart and translated back") {
+  TextTransformer apart(Context::cpu(), small(), RandomKey{5});
+  const TextConfig c = small(true);
+  TextTransformer model(Context::cpu(), c, RandomKey{5});
+  int tables = 0;
+  model.visit("", [&](const std::string& name, Parameter&) { tables += name.find("embedding") != std::string::npos; });
+  CHECK(tables == 1);
+  CHECK(parameter_count(apart) - parameter_count(model) == 11 * 16);
+  FlatParameters flat(model);
+  const OptimizerConfig oc{.lr = 5e-3, .weight_decay = 0};
+  Optimizer optimizer(flat, oc);
+  const TextBatch batch = batch_of(c);
+  double last = 0;
+  for (int step = 1; step <= 150; ++step) {
+    Tape tape;
+    optimizer.zero_grad();
+    const Variable loss = model.loss(batch, 0, {.tape = &tape});
+    last = loss.value().item();
+    tape.backward(loss);
+    optimizer.step(oc.lr, step, optimizer.gradient_norm());
+  }
+  CHECK(last < 0.05);
+  const auto labels = batch.labels.values<int64_t>();
+  for (const int64_t beam : {1, 4}) {
+    const auto translated = model.translate(batch.source, batch.source_lengths, {.beam = beam, .max_tokens = 10});
+    for (int64_t b = 0; b < 3; ++b) {
+      const auto begin = labels.begin() + b * 6;
+      CHECK(translated[size_t(b)] == std::vector<int32_t>(begin, begin + batch.target_lengths[size_t(b)] - 1));
+    }
+  }
+}
+
+TEST_CASE("text: impossible configurations are refused by name") {
+  TextConfig c = small();
+  c.share_embeddings = true;
+  CHECK_THROWS_WITH_AS(TextTransformer(Context::cpu(), c, RandomKey{1}),
+                       "model: share_embeddings needs one vocabulary, but source_words is 13 and target_words 11; prepare the data with --joint", Error);
+  TextTransformer model(Context::cpu(), small(), RandomKey{1});
+  const auto source = ids(40, 13, 3);
+  CHECK_THROWS_AS(model.translate(Context::cpu().from(source.data(), {1, 40}), {40}, {}), Error);
+}
