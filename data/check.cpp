@@ -7,6 +7,7 @@
 #include "data/features/log_mel.h"
 #include "data/features/store.h"
 #include "data/manifest.h"
+#include "data/text_dataset.h"
 #include "data/vocabulary.h"
 #include "engine/core/error.h"
 
@@ -97,10 +98,48 @@ class Checker {
   DataReport report_;
 };
 
+// A text corpus: pairs readable and not empty, ids once, sentence counts as many as the model has pieces.
+DataReport check_text(const fs::path& folder) {
+  DataReport report;
+  const auto attempt = [&](auto&& f) {
+    try {
+      f();
+    } catch (const Error& error) {
+      report.problems.push_back(error.what());
+    }
+  };
+  std::map<std::string, std::string> owners;
+  std::set<int32_t> seen;
+  for (const char* split : {"train", "dev", "test"}) attempt([&] {
+    const TextDataset data = TextDataset::open(folder, split);
+    DataReport::SplitReport s{.name = split, .utterances = data.size()};
+    std::set<int32_t> unseen;
+    for (int64_t i = 0; i < data.size(); ++i) {
+      const auto [owner, fresh] = owners.emplace(data.row(i).id, split);
+      if (!fresh) report.problems.push_back(fmt::format("{}.tsv: the id '{}' is in {} too; prepare the data again", split, data.row(i).id, owner->second));
+      s.target_words += int64_t(data.target(i).size());
+      for (const int32_t piece : data.target(i))
+        if (s.name == "train") seen.insert(piece);
+        else if (!seen.count(piece)) unseen.insert(piece);
+    }
+    s.unseen_target_words = int64_t(unseen.size());
+    report.splits.push_back(s);
+  });
+  attempt([&] {
+    const SubwordPair subwords = SubwordPair::load(folder);
+    for (const auto& [file, model] : {std::pair{"vocab.src.tsv", &subwords.source}, {"vocab.tgt.tsv", &subwords.target}}) {
+      const int64_t counts = int64_t(SentenceCounts::load(folder / file).of.size());
+      require_data(counts == model->size(), "{}: {} pieces; the subword model has {}: prepare the data again", file, counts, model->size());
+    }
+  });
+  return report;
+}
+
 }  // namespace
 
 DataReport check_data(const fs::path& folder) {
   require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first", folder.string());
+  if (is_text_corpus(folder)) return check_text(folder);
   Checker checker(folder);
   bool any = false;
   for (const char* split : {"train", "dev", "test"}) {

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "data/batches.h"
+#include "data/check.h"
 #include "data/text_dataset.h"
 #include "tests/data/temporary.h"
 
@@ -74,7 +75,7 @@ TEST_CASE("texts come back from their pieces, bpe and unigram, and a second trai
   TextOptions o = options(f);
   for (const char* model : {"bpe", "unigram"}) {
     const auto lines = read_sentences(o.source);
-    const SubwordTraining training{.model = model, .vocabulary = 40};
+    const SubwordTraining training{.model = model, .vocabulary = 32};
     const Subwords a = train_subwords(lines, training, "test"), b = train_subwords(lines, training, "test");
     a.save(f / "a.model"), b.save(f / "b.model");
     const Subwords loaded = Subwords::load(f / "a.model");
@@ -82,11 +83,22 @@ TEST_CASE("texts come back from their pieces, bpe and unigram, and a second trai
       CHECK(loaded.decode(loaded.encode(line)) == line);
       CHECK(b.encode(line) == loaded.encode(line));
     }
-    CHECK(loaded.size() == 40);
+    CHECK(loaded.size() == 32);
     CHECK(loaded.piece(0) == "<pad>");
     CHECK(loaded.piece(1) == "</s>");
     CHECK(loaded.encode("Ж").back() == Subwords::unknown);
   }
+}
+
+TEST_CASE("alinea data check reads a text corpus and finds what does not belong together") {
+  TemporaryFolder f;
+  prepare_text(options(f));
+  const DataReport good = check_data(f / "out");
+  CHECK(good.ok());
+  REQUIRE(good.splits.size() == 3);
+  CHECK(good.splits[0].utterances == 36);
+  std::filesystem::copy_file(f / "out/dev.tsv", f / "out/test.tsv", std::filesystem::copy_options::overwrite_existing);
+  CHECK(check_data(f / "out").problems.size() == 2);
 }
 
 TEST_CASE("compressed files and files for dev and test are read; tabs become spaces and are counted") {

@@ -1,0 +1,201 @@
+// Text translation from files to scores on a tiny corpus: training resumes byte for byte, experiments continue, options are refused by name.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "apps/experiment.h"
+#include "apps/text_evaluate.h"
+#include "apps/trainer.h"
+#include "data/recipes/text.h"
+#include "engine/core/files.h"
+#include "models/hub/model_directory.h"
+
+using namespace alinea;
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+namespace {
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("alinea-text-" + std::to_string(getpid()));
+  Folder() {
+    fs::remove_all(path);
+    fs::create_directories(path);
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+// "the red dog sees a cat": every word has one translation, adjectives change places.
+void make_corpus(const fs::path& folder, bool joint = true) {
+  const char* nouns[][2] = {{"dog", "Hund"}, {"cat", "Katze"}, {"house", "Haus"}, {"tree", "Baum"}};
+  const char* colours[][2] = {{"red", "rot"}, {"blue", "blau"}, {"green", "gruen"}};
+  std::string en, de;
+  for (int i = 0; i < 72; ++i) {
+    const auto &a = nouns[i % 4], &b = nouns[(i / 4) % 4], &c = colours[i % 3];
+    en += std::string("the ") + c[0] + " " + a[0] + " sees a " + b[0] + "\n";
+    de += std::string("das ") + a[1] + " " + c[1] + " sieht ein " + b[1] + "\n";
+  }
+  write_atomically(folder / "en.txt", en), write_atomically(folder / "de.txt", de);
+  TextOptions o{.source = folder / "en.txt", .target = folder / "de.txt", .joint = joint, .out = folder / "data"};
+  o.subwords.vocabulary = 60;
+  prepare_text(o);
+}
+
+Config tiny(const fs::path& data, int steps) {
+  Config c = Config::text(R"({"batch_tokens": 80, "log_every": 1, "save_every": 100, "schedule": {"kind": "constant", "warmup": 5}, "optimizer": {"lr": 5e-3},
+                              "validation": {"every": 0, "decoding": {"max_tokens": 12}},
+                              "model": {"model_type": "alinea_text", "d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64,
+                                        "share_embeddings": true}})", "tiny");
+  c.set("steps", std::to_string(steps));
+  c.set("data", data.string());
+  return c;
+}
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+Result program(const fs::path& folder, const std::string& arguments, const std::string& input = "") {
+  const std::string binary = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea";
+  const fs::path in = folder / "stdin", out = folder / "stdout", err = folder / "stderr";
+  write_atomically(in, input);
+  const int status = std::system(("'" + binary + "' " + arguments + " <'" + in.string() + "' >'" + out.string() + "' 2>'" + err.string() + "'").c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("text training: stopped and resumed equals uninterrupted, byte for byte; another seed differs") {
+  Folder f;
+  make_corpus(f.path);
+  CHECK(run_training(Context::cpu(), tiny(f.path / "data", 30), f.path / "whole", {}, true) == 0);
+  CHECK(run_training(Context::cpu(), tiny(f.path / "data", 13), f.path / "parts", {}, true) == 0);
+  std::string config = read_file(f.path / "parts" / "config.json");
+  config.replace(config.find("\"steps\": 13"), 11, "\"steps\": 30");
+  write_atomically(f.path / "parts" / "config.json", config);
+  CHECK(run_training(Context::cpu(), {}, f.path / "parts", {}, true) == 0);
+  for (const char* file : {"model.safetensors", "optimizer.safetensors", "subwords.model", "config.json"})
+    CHECK(read_file(f.path / "whole" / "last" / file) == read_file(f.path / "parts" / "last" / file));
+  CHECK(read_file(f.path / "whole" / "log.jsonl") == read_file(f.path / "parts" / "log.jsonl"));
+  Config other = tiny(f.path / "data", 30);
+  other.set("seed", "2");
+  run_training(Context::cpu(), other, f.path / "other", {}, true);
+  CHECK(read_file(f.path / "whole" / "last" / "model.safetensors") != read_file(f.path / "other" / "last" / "model.safetensors"));
+}
+
+TEST_CASE("text: a model learns the little language; eval and translate agree with it, greedy and with beams") {
+  Folder f;
+  make_corpus(f.path, false);
+  Config config = tiny(f.path / "data", 250);
+  config.set("model.share_embeddings", "false"), config.set("loss.smoothing", "0"), config.set("model.dropout", "0");
+  REQUIRE(run_training(Context::cpu(), config, f.path / "run", {}, true) == 0);
+  const std::string run = (f.path / "run").string();
+  for (const std::string beam : {"1", "4"}) {
+    const Result r = program(f.path, "eval " + run + " --json --beam " + beam + " --out " + (f.path / "eval").string());
+    CAPTURE(r.err);
+    REQUIRE(r.code == 0);
+    const Json row = Json::parse(r.out)[0];
+    CHECK(row["bleu"].get<double>() > 90);
+    CHECK(row["loss"].get<double>() < 0.3);
+    CHECK(contains(row["bleu_signature"].get<std::string>(), "tok:13a"));
+    CHECK(fs::exists(f.path / "eval" / (beam == "1" ? "greedy" : "beam 4") / "hypotheses.txt"));
+  }
+  const Result stdin_lines = program(f.path, "translate " + run + " -", "the blue cat sees a tree\n\nthe red dog sees a house\n");
+  CHECK(stdin_lines.code == 0);
+  CHECK(stdin_lines.out == "das Katze blau sieht ein Baum\n\ndas Hund rot sieht ein Haus\n");
+  write_atomically(f.path / "lines.txt", "the blue cat sees a tree\nthe red dog sees a house");
+  CHECK(program(f.path, "translate --beam 3 " + run + " " + (f.path / "lines.txt").string()).out == "das Katze blau sieht ein Baum\ndas Hund rot sieht ein Haus\n");
+}
+
+TEST_CASE("text: options of speech, missing files and bad values have their exit codes and say what to do") {
+  Folder f;
+  make_corpus(f.path, false);
+  Config config = tiny(f.path / "data", 2);
+  CHECK_THROWS_WITH_AS(run_training(Context::cpu(), config, f.path / "x", {}, true), "train: model.share_embeddings needs one vocabulary for both languages; prepare the data with --joint", Error);
+  config.set("model.share_embeddings", "false");
+  REQUIRE(run_training(Context::cpu(), config, f.path / "run", {}, true) == 0);
+  const std::string run = (f.path / "run").string();
+  for (const std::string& arguments : {"eval " + run + " --policy emma", "eval " + run + " --threshold 0.5", "translate " + run + " --stream -", "translate " + run + " --trace -"}) {
+    const Result r = program(f.path, arguments);
+    CAPTURE(arguments);
+    CHECK(r.code == 2);
+    CHECK(contains(r.err, "is for speech models"));
+  }
+  CHECK(program(f.path, "translate " + run + " absent.txt").code == 3);
+  CHECK(program(f.path, "eval " + run + " --beam 0").code == 2);
+  CHECK(program(f.path, "data prepare text --source a.txt --out b").code == 2);
+  const Result uneven = program(f.path, "data prepare text --source " + (f.path / "en.txt").string() + " --target " + (f.path / "stdin").string() + " --out " + (f.path / "no").string(), "one\n");
+  CHECK(uneven.code == 3);
+  CHECK(contains(uneven.err, "has 72 lines"));
+  Config wrong = tiny(f.path / "data", 2);
+  wrong.set("model.model_type", "alinea_speech");
+  CHECK_THROWS_WITH_AS(run_training(Context::cpu(), wrong, f.path / "y", {}, true), "train: model.model_type 'alinea_speech' is not alinea_s2t (speech) or alinea_text", Error);
+}
+
+TEST_CASE("experiment: cells are trained and scored once, an interrupted one continues, changed settings are refused") {
+  Folder f;
+  make_corpus(f.path);
+  write_atomically(f.path / "base.json", tiny(f.path / "data", 6).dump());
+  const auto write_experiment = [&](const std::string& cells) { write_atomically(f.path / "e.json", R"({"base": "base.json", "decoding": {"max_tokens": 10}, "cells": [)" + cells + "]}"); };
+  const std::string softmax = R"({"name": "softmax"})", linear = R"({"name": "linear", "set": {"model.attention.encoder_self": "linear", "seed": 4}})";
+  write_experiment(softmax);
+  const fs::path out = f.path / "out";
+  REQUIRE(run_experiment(Context::cpu(), ExperimentFile::load(f.path / "e.json"), out, true) == 0);
+  const std::string first = read_file(out / "cells" / "softmax.result.json");
+  const auto written = fs::last_write_time(out / "cells" / "softmax" / "last" / "model.safetensors");
+
+  // The second cell has been begun elsewhere: half a run, no result.
+  write_experiment(softmax + ", " + linear);
+  Config half = Config::file(f.path / "base.json");
+  half.set("model.attention.encoder_self", "linear"), half.set("seed", "4"), half.set("steps", "3");
+  REQUIRE(run_training(Context::cpu(), half, out / "cells" / "linear", {}, true) == 0);
+  std::string config = read_file(out / "cells" / "linear" / "config.json");
+  config.replace(config.find("\"steps\": 3"), 10, "\"steps\": 6");
+  write_atomically(out / "cells" / "linear" / "config.json", config);
+  Config settings = Config::file(f.path / "base.json");
+  settings.set("model.attention.encoder_self", "\"linear\""), settings.set("seed", "4");
+  write_atomically(out / "cells" / "linear.settings.json", Json{{"config", Json::parse(settings.dump())}, {"init", ""}}.dump());
+  REQUIRE(run_experiment(Context::cpu(), ExperimentFile::load(f.path / "e.json"), out, true) == 0);
+
+  CHECK(read_file(out / "cells" / "softmax.result.json") == first);
+  CHECK(fs::last_write_time(out / "cells" / "softmax" / "last" / "model.safetensors") == written);
+  CHECK(RunDirectory::last(out / "cells" / "linear")->step == 6);
+  const Json results = Json::parse(read_file(out / "results.json"));
+  REQUIRE(results.size() == 2);
+  for (const char* key : {"bleu", "dev_loss", "test_loss", "tokens_per_second", "peak_mb", "parameters"}) CHECK(results[1]["values"].contains(key));
+  CHECK(results[0]["values"]["test_loss"] != results[1]["values"]["test_loss"]);
+  const std::string table = read_file(out / "results.md");
+  CHECK(contains(table, "| cell | BLEU | dev loss | test loss | tokens/s | peak MB | parameters |"));
+  CHECK(contains(table, "| linear |"));
+  CHECK(contains(read_file(out / "report.html"), "validation BLEU"));
+
+  write_experiment(softmax + R"(, {"name": "linear", "set": {"seed": 5}})");
+  CHECK_THROWS_AS(run_experiment(Context::cpu(), ExperimentFile::load(f.path / "e.json"), out, true), Error);
+}
+
+TEST_CASE("experiment: mistakes in the file are found before anything is trained") {
+  Folder f;
+  make_corpus(f.path);
+  write_atomically(f.path / "base.json", tiny(f.path / "data", 2).dump());
+  const auto refused = [&](const std::string& text, const std::string& words) {
+    write_atomically(f.path / "e.json", text);
+    const Result r = program(f.path, "experiment " + (f.path / "e.json").string() + " --out " + (f.path / "out").string());
+    CAPTURE(r.err);
+    CHECK(r.code == 2);
+    CHECK(contains(r.err, words));
+    CHECK(!fs::exists(f.path / "out" / "cells" / "a"));
+  };
+  refused(R"({"base": "base.json"})", "\"cells\"");
+  refused(R"({"base": "base.json", "cells": [{"name": "a"}, {"name": "a"}]})", "occurs twice");
+  refused(R"({"base": "base.json", "cells": [{"name": "a/b"}]})", "name of a folder");
+  refused(R"({"base": "base.json", "cells": [{"name": "a", "sett": {}}]})", "'sett'");
+  refused(R"({"base": "base.json", "cells": [{"name": "a"}, {"name": "b", "set": {"model.d_modle": 8}}]})", "d_model");
+  refused(R"({"base": "base.json", "cells": [{"name": "a"}, {"name": "b", "set": {"model.attention.decoder_cross": "sofmax"}}]})", "sofmax");
+}
