@@ -17,10 +17,10 @@ namespace alinea {
 struct ExperimentFile {
   struct Cell {
     std::string name;
-    std::vector<std::pair<std::string, std::string>> set;   // dotted key, value as JSON; the experiment's own "set" first
+    std::vector<std::pair<std::string, std::string>> set;  // dotted key, value as JSON; the experiment's own "set" first
   };
   std::filesystem::path base, data, init;
-  GenerationOptions decoding;                               // of the test set, text only
+  GenerationOptions decoding;  // of the test set, text only
   std::vector<Cell> cells;
 
   /// Throws Error{usage}, naming the place, for what does not follow the form above, and for names that occur twice or can't be folders.
@@ -29,8 +29,8 @@ struct ExperimentFile {
 
 /// What a finished cell measured.
 struct CellResult {
-  std::string name, diverged;                               // diverged: the reason, or empty
-  std::map<std::string, double> values;                     // bleu, dev_loss, test_loss, tokens_per_second, peak_mb, parameters, …
+  std::string name, diverged;            // diverged: the reason, or empty
+  std::map<std::string, double> values;  // bleu, dev_loss, test_loss, tokens_per_second, peak_mb, parameters, …
 };
 
 /// Trains and evaluates every cell in out/cells/NAME, one after the other, and writes out/results.json, results.md and report.html after

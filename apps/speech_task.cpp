@@ -20,10 +20,12 @@ void SpeechTask::make_model(const std::filesystem::path& init) {
   const RandomKey key{uint64_t(config_.seed)};
   if (!init.empty()) {
     model_ = load_model(model_path(init), context_);
-    require_data(model_->config().target_words == target_.size(), "{}: the model knows {} target words, the data's vocabulary has {}", init.string(),
-                 model_->config().target_words, target_.size());
+    require_data(model_->config().target_words == target_.size(), "{}: the model knows {} target words, the data's vocabulary has {}",
+                 init.string(), model_->config().target_words, target_.size());
   } else {
-    require(config_.stage == "offline", "train: stage {} fine-tunes an offline model; give one with --init-from RUN (from random weights EMMA collapses)", config_.stage);
+    require(config_.stage == "offline",
+            "train: stage {} fine-tunes an offline model; give one with --init-from RUN (from random weights EMMA collapses)",
+            config_.stage);
     config_.model.source_words = source_.size();
     config_.model.target_words = target_.size();
     model_ = std::make_unique<S2TTransformer>(context_, config_.model, key.child("model"));
@@ -53,7 +55,9 @@ std::span<const std::string_view> SpeechTask::terms() const {
 void SpeechTask::start(int64_t first_batch) {
   const S2TConfig& m = model_->config();
   const RandomKey key = RandomKey{uint64_t(config_.seed)}.child("data");
-  const CollateOptions options{.padding = float(m.feature_padding), .multiple = 2 * m.frames_per_state() * std::max<int64_t>(1, m.encoder_chunk), .frames_per_state = m.frames_per_state()};
+  const CollateOptions options{.padding = float(m.feature_padding),
+                               .multiple = 2 * m.frames_per_state() * std::max<int64_t>(1, m.encoder_chunk),
+                               .frames_per_state = m.frames_per_state()};
   batches_.reset();
   order_ = std::make_unique<BatchOrder>(train_.lengths(), BatchSize{.sentences = config_.batch}, key);
   batches_ = std::make_unique<Prefetcher<HostBatch>>(std::numeric_limits<int64_t>::max(), [this, first_batch, key, options](int64_t i) {
@@ -74,7 +78,8 @@ S2TLoss SpeechTask::batch_loss(const S2TBatch& batch, const Pass& pass) {
   if (config_.stage == "emma") return model_->loss(batch, CrossAttention::monotonic, config_.loss, pass);
   if (config_.stage == "offline") return model_->loss(batch, CrossAttention::full, config_.loss, pass);
   Draw draw(pass.key.child("wait-k"));
-  return model_->loss(batch, CrossAttention::waitk, config_.loss, pass, draw.integer(config_.waitk.min_k, config_.waitk.max_k), config_.waitk.ratio);
+  return model_->loss(batch, CrossAttention::waitk, config_.loss, pass, draw.integer(config_.waitk.min_k, config_.waitk.max_k),
+                      config_.waitk.ratio);
 }
 
 Validation SpeechTask::validate(int64_t step, std::span<const double> terms) {
@@ -88,8 +93,9 @@ Validation SpeechTask::validate(int64_t step, std::span<const double> terms) {
   }
   const EvaluationScores s = score(decode(*model_, context_, dev_, target_, options), dev_);
   Validation v;
-  v.metrics = {{"exact_match", s.exact_match}, {"bleu", s.bleu}, {"AL", s.al}, {"LAAL", s.laal}, {"unit_too_early", s.unit_too_early}, {"hour_guessed", s.hour_guessed}};
-  v.quality = s.exact_match - (config_.stage == "offline" ? 0 : s.al / 1000);   // streaming: a second of lag weighs a percent
+  v.metrics = {{"exact_match", s.exact_match},  {"bleu", s.bleu}, {"AL", s.al}, {"LAAL", s.laal}, {"unit_too_early", s.unit_too_early},
+               {"hour_guessed", s.hour_guessed}};
+  v.quality = s.exact_match - (config_.stage == "offline" ? 0 : s.al / 1000);  // streaming: a second of lag weighs a percent
   v.message = fmt::format("dev exact {:.1f} %  BLEU {:.1f}  AL {:.0f} ms", s.exact_match, s.bleu, s.al);
   v.collapse = collapse(step, terms, s);
   return v;
@@ -99,11 +105,17 @@ std::string SpeechTask::collapse(int64_t step, std::span<const double> terms, co
   if (config_.stage != "emma" || 2 * step < config_.steps) return {};
   const double chunk = model_->seconds_per_decision(), latency = terms[2], variance = terms[3];
   if (latency < 0 && variance < 0.05 * chunk * chunk)
-    return fmt::format("the policy has collapsed, everything is written at the first chunk (latency {:.2f} s, variance {:.4f} s²). Start from a trained offline model and lower "
-                       "loss.latency (now {}); the last checkpoint is kept", latency, variance, config_.loss.latency);
+    return fmt::format(
+        "the policy has collapsed, everything is written at the first chunk (latency {:.2f} s, variance {:.4f} s²). Start from a trained "
+        "offline model and lower "
+        "loss.latency (now {}); the last checkpoint is kept",
+        latency, variance, config_.loss.latency);
   if (scores.al > 0.9 * scores.source_ms)
-    return fmt::format("the policy has collapsed, everything is read before the first word (streaming AL {:.0f} ms of {:.0f} ms). Raise loss.variance (now {}) or loss.latency (now {}); "
-                       "the last checkpoint is kept", scores.al, scores.source_ms, config_.loss.variance, config_.loss.latency);
+    return fmt::format(
+        "the policy has collapsed, everything is read before the first word (streaming AL {:.0f} ms of {:.0f} ms). Raise loss.variance "
+        "(now {}) or loss.latency (now {}); "
+        "the last checkpoint is kept",
+        scores.al, scores.source_ms, config_.loss.variance, config_.loss.latency);
   return {};
 }
 

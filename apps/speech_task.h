@@ -45,7 +45,8 @@ struct AugmentConfig {
   }
   Augmentation augmentation() const {
     Augmentation a{.speed_low = speed_low, .speed_high = speed_high, .gain_decibels = gain_decibels};
-    if (freq_masks > 0 || time_masks > 0) a.spec_augment = SpecAugment{.freq_masks = freq_masks, .freq_width = freq_width, .time_masks = time_masks, .time_width = time_width};
+    if (freq_masks > 0 || time_masks > 0)
+      a.spec_augment = SpecAugment{.freq_masks = freq_masks, .freq_width = freq_width, .time_masks = time_masks, .time_width = time_width};
     return a;
   }
 };
@@ -99,7 +100,7 @@ class SpeechTask final : public Task {
   SpeechDataset train_, dev_;
   Vocabulary source_, target_;
   std::unique_ptr<S2TTransformer> model_;
-  std::unique_ptr<BatchOrder> order_;                       // before batches_: its thread reads the order
+  std::unique_ptr<BatchOrder> order_;  // before batches_: its thread reads the order
   std::unique_ptr<Prefetcher<HostBatch>> batches_;
 };
 

@@ -18,9 +18,12 @@ namespace {
 
 std::string model_type(Config file, const std::filesystem::path& init) {
   std::string type = S2TConfig().model_type;
-  if (file.has("model") && file.at("model").has("model_type")) file.at("model").field("model_type", type, "names the architecture");
-  else if (!init.empty()) type = model_type_of(model_path(init));
-  require(type == S2TConfig().model_type || type == TextConfig().model_type, "train: model.model_type '{}' is not {} (speech) or {}", type, S2TConfig().model_type, TextConfig().model_type);
+  if (file.has("model") && file.at("model").has("model_type"))
+    file.at("model").field("model_type", type, "names the architecture");
+  else if (!init.empty())
+    type = model_type_of(model_path(init));
+  require(type == S2TConfig().model_type || type == TextConfig().model_type, "train: model.model_type '{}' is not {} (speech) or {}", type,
+          S2TConfig().model_type, TextConfig().model_type);
   return type;
 }
 
@@ -50,8 +53,10 @@ std::unique_ptr<Task> make_task(Context& context, Config file, const std::filesy
 }
 
 void check_train_config(Context& context, Config file, const std::filesystem::path& init) {
-  if (model_type(file, init) == TextConfig().model_type) check<TextTrainConfig, TextTransformer>(context, file, init);
-  else check<SpeechTrainConfig, S2TTransformer>(context, file, init);
+  if (model_type(file, init) == TextConfig().model_type)
+    check<TextTrainConfig, TextTransformer>(context, file, init);
+  else
+    check<SpeechTrainConfig, S2TTransformer>(context, file, init);
 }
 
 }  // namespace alinea

@@ -15,15 +15,15 @@ namespace alinea {
 
 struct BatchLoss {
   Variable total;
-  std::vector<double> terms;                                // of Task::terms(), for the log
-  int64_t tokens = 0;                                       // target tokens learnt from
+  std::vector<double> terms;  // of Task::terms(), for the log
+  int64_t tokens = 0;         // target tokens learnt from
 };
 
 struct Validation {
   std::vector<std::pair<std::string_view, double>> metrics;
-  double quality = 0;                                       // decides which checkpoint is best; higher is better
-  std::string message;                                      // one line for people
-  std::string collapse;                                     // why training is hopeless, or empty
+  double quality = 0;    // decides which checkpoint is best; higher is better
+  std::string message;   // one line for people
+  std::string collapse;  // why training is hopeless, or empty
 };
 
 class Task {
@@ -33,7 +33,7 @@ class Task {
   /// The whole configuration with what the data and the initial model decided.
   virtual Config resolved() const = 0;
   virtual std::string title() const = 0;
-  virtual int64_t validation_every() const = 0;             // steps; 0: only at the end
+  virtual int64_t validation_every() const = 0;  // steps; 0: only at the end
   virtual Module& model() = 0;
   virtual std::span<const std::string_view> terms() const = 0;
 

@@ -10,8 +10,8 @@
 
 namespace alinea {
 
-std::vector<std::string> translate_text(TextTransformer& model, Context& context, const SubwordPair& subwords, std::span<const std::string> sentences,
-                                        const GenerationOptions& options, int64_t batch) {
+std::vector<std::string> translate_text(TextTransformer& model, Context& context, const SubwordPair& subwords,
+                                        std::span<const std::string> sentences, const GenerationOptions& options, int64_t batch) {
   std::vector<std::vector<int32_t>> ids;
   std::vector<size_t> order;
   for (const std::string& s : sentences) {
@@ -31,7 +31,8 @@ std::vector<std::string> translate_text(TextTransformer& model, Context& context
   return out;
 }
 
-std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data, const GenerationOptions& options, int64_t limit) {
+std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data,
+                                         const GenerationOptions& options, int64_t limit) {
   std::vector<std::string> sources;
   for (int64_t i = 0; i < (limit > 0 ? std::min(limit, data.size()) : data.size()); ++i) sources.push_back(data.row(i).src_text);
   return translate_text(model, context, data.subwords(), sources, options);

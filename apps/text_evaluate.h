@@ -10,15 +10,17 @@
 namespace alinea {
 
 struct TextScores {
-  double bleu = 0, chrf = 0;                                // sacreBLEU's corpus scores
+  double bleu = 0, chrf = 0;  // sacreBLEU's corpus scores
   std::string bleu_signature, chrf_signature;
 };
 
-/// Translations in the order of the sentences; an empty sentence stays empty. Sentences of like length are decoded together, `batch` at once.
-std::vector<std::string> translate_text(TextTransformer& model, Context& context, const SubwordPair& subwords, std::span<const std::string> sentences,
-                                        const GenerationOptions& options, int64_t batch = 64);
+/// Translations in the order of the sentences; an empty sentence stays empty. Sentences of like length are decoded together, `batch` at
+/// once.
+std::vector<std::string> translate_text(TextTransformer& model, Context& context, const SubwordPair& subwords,
+                                        std::span<const std::string> sentences, const GenerationOptions& options, int64_t batch = 64);
 /// The sources of a split; limit: only the first, 0: all.
-std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data, const GenerationOptions& options, int64_t limit);
+std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data,
+                                         const GenerationOptions& options, int64_t limit);
 
 /// Mean cross entropy (natural logarithm, not smoothed) per target piece and end, teacher forced.
 double text_loss(TextTransformer& model, Context& context, const TextDataset& data);

@@ -19,11 +19,12 @@ void TextTask::make_model(const std::filesystem::path& init) {
   if (!init.empty()) {
     model_ = load_text_model(model_path(init), context_);
     require_data(model_->config().source_words == subwords.source.size() && model_->config().target_words == subwords.target.size(),
-                 "{}: the model knows {} and {} pieces, the data's vocabularies have {} and {}", init.string(), model_->config().source_words, model_->config().target_words,
-                 subwords.source.size(), subwords.target.size());
+                 "{}: the model knows {} and {} pieces, the data's vocabularies have {} and {}", init.string(),
+                 model_->config().source_words, model_->config().target_words, subwords.source.size(), subwords.target.size());
     model_->set_dropout(config_.model.dropout, config_.model.attention_dropout, config_.model.activation_dropout);
   } else {
-    require(!config_.model.share_embeddings || subwords.joint, "train: model.share_embeddings needs one vocabulary for both languages; prepare the data with --joint");
+    require(!config_.model.share_embeddings || subwords.joint,
+            "train: model.share_embeddings needs one vocabulary for both languages; prepare the data with --joint");
     config_.model.source_words = subwords.source.size();
     config_.model.target_words = subwords.target.size();
     model_ = std::make_unique<TextTransformer>(context_, config_.model, RandomKey{uint64_t(config_.seed)}.child("model"));
@@ -38,7 +39,8 @@ Config TextTask::resolved() const {
 }
 
 void TextTask::start(int64_t first_batch) {
-  order_.emplace(train_.lengths(), BatchSize{.sentences = config_.batch, .tokens = config_.batch_tokens}, RandomKey{uint64_t(config_.seed)}.child("data"));
+  order_.emplace(train_.lengths(), BatchSize{.sentences = config_.batch, .tokens = config_.batch_tokens},
+                 RandomKey{uint64_t(config_.seed)}.child("data"));
   next_ = first_batch;
 }
 
@@ -51,7 +53,8 @@ BatchLoss TextTask::next_loss(const Pass& pass) {
 
 Validation TextTask::validate(int64_t, std::span<const double>) {
   const double loss = text_loss(*model_, context_, dev_);
-  const TextScores s = score_text(translate_split(*model_, context_, dev_, config_.validation.decoding, config_.validation.sentences), dev_);
+  const TextScores s =
+      score_text(translate_split(*model_, context_, dev_, config_.validation.decoding, config_.validation.sentences), dev_);
   return {.metrics = {{"loss", loss}, {"perplexity", std::exp(loss)}, {"bleu", s.bleu}},
           .quality = s.bleu,
           .message = fmt::format("dev loss {:.3f}  BLEU {:.1f}", loss, s.bleu)};

@@ -33,14 +33,16 @@ struct TextTrainConfig : TrainConfig {
 
   void fields(Config& c) {
     TrainConfig::fields(c);
-    c.field("batch_tokens", batch_tokens, "instead of `batch`: as many sentences of like length as fit, sentences · longest side; 0: batches of `batch`");
+    c.field("batch_tokens", batch_tokens,
+            "instead of `batch`: as many sentences of like length as fit, sentences · longest side; 0: batches of `batch`");
     c.field("model", model, "sizes and choices; taken from the initial model when there is one");
     c.field("loss", loss, "cross entropy");
     c.field("validation", validation, "loss and decoding of the dev set");
   }
   void check() const {
     TrainConfig::check();
-    require(batch_tokens >= 0 && loss.smoothing >= 0 && loss.smoothing < 1, "train: batch_tokens must not be negative, loss.smoothing must lie in [0, 1)");
+    require(batch_tokens >= 0 && loss.smoothing >= 0 && loss.smoothing < 1,
+            "train: batch_tokens must not be negative, loss.smoothing must lie in [0, 1)");
     validation.decoding.check();
   }
 };

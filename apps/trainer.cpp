@@ -19,10 +19,12 @@ Trainer::Trainer(Context& context, std::unique_ptr<Task> task) : context_(contex
 }
 
 void Trainer::resume(const SavedCheckpoint& checkpoint) {
-  load_parameters(task_->model(), SafetensorsFile(checkpoint.path / "model.safetensors").load_all(context_), (checkpoint.path / "model.safetensors").string());
+  load_parameters(task_->model(), SafetensorsFile(checkpoint.path / "model.safetensors").load_all(context_),
+                  (checkpoint.path / "model.safetensors").string());
   const SafetensorsFile state(checkpoint.path / "optimizer.safetensors");
   const Tensor m = state.load("moment1", context_), v = state.load("moment2", context_);
-  require_data(m.shape() == optimizer_->moment1.shape(), "{}: the optimiser state holds {} values, the run trains {}; the configuration was changed", checkpoint.path.string(),
+  require_data(m.shape() == optimizer_->moment1.shape(),
+               "{}: the optimiser state holds {} values, the run trains {}; the configuration was changed", checkpoint.path.string(),
                m.count(), optimizer_->moment1.count());
   optimizer_->moment1.copy_from(m);
   optimizer_->moment2.copy_from(v);
@@ -55,7 +57,9 @@ Trainer::StepResult Trainer::train_step() {
 
 void Trainer::refuse_divergence(const StepResult& r) const {
   if (std::isfinite(r.loss) && std::isfinite(r.gradient_norm)) return;
-  fail(Exit::diverged, "train: step {}: the loss is {} and the gradient norm {}; the last checkpoint is kept. Lower optimizer.lr (now {}) or raise schedule.warmup (now {})",
+  fail(Exit::diverged,
+       "train: step {}: the loss is {} and the gradient norm {}; the last checkpoint is kept. Lower optimizer.lr (now {}) or raise "
+       "schedule.warmup (now {})",
        step_, r.loss, r.gradient_norm, config_.optimizer.lr, config_.schedule.warmup);
 }
 
@@ -79,12 +83,16 @@ double Trainer::validate(RunDirectory& directory, Progress& progress) {
 }
 
 void Trainer::save(RunDirectory& directory, std::optional<double> score) {
-  directory.save(step_,
-                 [&](const std::filesystem::path& folder) {
-                   task_->save(folder);
-                   write_safetensors(folder / "optimizer.safetensors", {{"moment1", optimizer_->moment1}, {"moment2", optimizer_->moment2}});
-                 },
-                 nlohmann::json{{"step", step_}, {"data", config_.data}, {"best_quality", best_quality_}, {"validations_without_better", without_better_}}.dump(), score);
+  directory.save(
+      step_,
+      [&](const std::filesystem::path& folder) {
+        task_->save(folder);
+        write_safetensors(folder / "optimizer.safetensors", {{"moment1", optimizer_->moment1}, {"moment2", optimizer_->moment2}});
+      },
+      nlohmann::json{
+          {"step", step_}, {"data", config_.data}, {"best_quality", best_quality_}, {"validations_without_better", without_better_}}
+          .dump(),
+      score);
 }
 
 int Trainer::run(RunDirectory& directory, bool quiet) {
@@ -104,7 +112,8 @@ int Trainer::run(RunDirectory& directory, bool quiet) {
     if (step_ % config_.log_every == 0 || end) {
       log(directory);
       const double seconds = std::chrono::duration<double>(Clock::now() - window).count();
-      const std::pair<std::string_view, double> speed[] = {{"tokens_per_second", double(window_tokens) / seconds}, {"peak_bytes", double(context_.memory().peak)}};
+      const std::pair<std::string_view, double> speed[] = {{"tokens_per_second", double(window_tokens) / seconds},
+                                                           {"peak_bytes", double(context_.memory().peak)}};
       directory.speed(step_, speed);
       window = Clock::now(), window_tokens = 0;
     }

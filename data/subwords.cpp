@@ -21,9 +21,10 @@ Subwords Subwords::from_bytes(std::string bytes, const std::string& place) {
   const auto status = model->processor.LoadFromSerializedProto(model->bytes);
   require_data(status.ok(), "subwords {}: this is no sentencepiece model ({}); prepare the data again", place, status.ToString());
   const auto& p = model->processor;
-  require_data(p.pad_id() == pad && p.eos_id() == edge && p.unk_id() == unknown,
-               "subwords {}: pad, end and unknown have the ids {}, {} and {}; expected 0, 1 and 2: let alinea data prepare text train the model", place, p.pad_id(), p.eos_id(),
-               p.unk_id());
+  require_data(
+      p.pad_id() == pad && p.eos_id() == edge && p.unk_id() == unknown,
+      "subwords {}: pad, end and unknown have the ids {}, {} and {}; expected 0, 1 and 2: let alinea data prepare text train the model",
+      place, p.pad_id(), p.eos_id(), p.unk_id());
   return Subwords(std::move(model));
 }
 
@@ -77,18 +78,26 @@ std::string complaint_of(const std::string& status) {
 
 Subwords train_subwords(std::span<const std::string> sentences, const SubwordTraining& options, const std::string& place) {
   require(options.model == "bpe" || options.model == "unigram", "subwords: model '{}' is not bpe or unigram", options.model);
-  require(options.vocabulary >= 4 && options.vocabulary <= 1000000, "subwords: a vocabulary of {}; expected 4 … 1000000", options.vocabulary);
-  require(options.character_coverage > 0 && options.character_coverage <= 1, "subwords: character coverage {} must lie in (0, 1]", options.character_coverage);
+  require(options.vocabulary >= 4 && options.vocabulary <= 1000000, "subwords: a vocabulary of {}; expected 4 … 1000000",
+          options.vocabulary);
+  require(options.character_coverage > 0 && options.character_coverage <= 1, "subwords: character coverage {} must lie in (0, 1]",
+          options.character_coverage);
   Sentences iterator(sentences);
   std::string bytes;
   // Sums over threads end up in a piece's score, so their number is fixed rather than the machine's.
-  const auto status = sp::SentencePieceTrainer::Train({{"model_type", options.model}, {"vocab_size", std::to_string(options.vocabulary)},
-                                                       {"character_coverage", fmt::format("{}", options.character_coverage)}, {"pad_id", std::to_string(Subwords::pad)},
-                                                       {"eos_id", std::to_string(Subwords::edge)}, {"unk_id", std::to_string(Subwords::unknown)}, {"bos_id", "-1"},
-                                                       {"max_sentence_length", "1000000"}, {"num_threads", "2"}, {"minloglevel", "2"}},
+  const auto status = sp::SentencePieceTrainer::Train({{"model_type", options.model},
+                                                       {"vocab_size", std::to_string(options.vocabulary)},
+                                                       {"character_coverage", fmt::format("{}", options.character_coverage)},
+                                                       {"pad_id", std::to_string(Subwords::pad)},
+                                                       {"eos_id", std::to_string(Subwords::edge)},
+                                                       {"unk_id", std::to_string(Subwords::unknown)},
+                                                       {"bos_id", "-1"},
+                                                       {"max_sentence_length", "1000000"},
+                                                       {"num_threads", "2"},
+                                                       {"minloglevel", "2"}},
                                                       &iterator, &bytes);
-  require_data(status.ok(), "{}: no vocabulary of {} {} pieces can be made of {} sentences: {} (--vocab-size)", place, options.vocabulary, options.model, sentences.size(),
-               complaint_of(status.ToString()));
+  require_data(status.ok(), "{}: no vocabulary of {} {} pieces can be made of {} sentences: {} (--vocab-size)", place, options.vocabulary,
+               options.model, sentences.size(), complaint_of(status.ToString()));
   return Subwords::from_bytes(std::move(bytes), place);
 }
 

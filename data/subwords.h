@@ -22,7 +22,7 @@ class Subwords {
   void save(const std::filesystem::path& path) const;
 
   int64_t size() const;
-  const std::string& piece(int32_t id) const;               // "▁Hund"; ▁ stands for the space before it
+  const std::string& piece(int32_t id) const;  // "▁Hund"; ▁ stands for the space before it
   std::vector<int32_t> encode(std::string_view text) const;
   std::string decode(std::span<const int32_t> ids) const;
 
@@ -33,9 +33,9 @@ class Subwords {
 };
 
 struct SubwordTraining {
-  std::string model = "bpe";                                // bpe (Sennrich et al. 2016) or unigram (Kudo 2018)
-  int64_t vocabulary = 8000;                                // with the three special ids
-  double character_coverage = 1;                            // share of the characters that get a piece; the rest becomes <unk>
+  std::string model = "bpe";      // bpe (Sennrich et al. 2016) or unigram (Kudo 2018)
+  int64_t vocabulary = 8000;      // with the three special ids
+  double character_coverage = 1;  // share of the characters that get a piece; the rest becomes <unk>
 };
 
 /// A pure function of sentences and options. Throws Error{data}, naming `place`, when the sentences cannot fill the vocabulary.

@@ -15,8 +15,10 @@ namespace fs = std::filesystem;
 bool is_text_corpus(const fs::path& folder) { return fs::exists(folder / "subwords.model") || fs::exists(folder / "subwords.src.model"); }
 
 TextDataset TextDataset::open(const fs::path& folder, const std::string& split) {
-  require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first (alinea data prepare text … --out {})", folder.string(), folder.string());
-  require_data(is_text_corpus(folder), "data {}: no subwords.model: this is no text corpus; alinea data prepare text makes one", folder.string());
+  require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first (alinea data prepare text … --out {})",
+               folder.string(), folder.string());
+  require_data(is_text_corpus(folder), "data {}: no subwords.model: this is no text corpus; alinea data prepare text makes one",
+               folder.string());
   TextDataset data(SubwordPair::load(folder));
   data.rows_ = read_text_manifest(folder / (split + ".tsv"));
   for (const TextRow& row : data.rows_) {
@@ -54,7 +56,8 @@ SentenceCounts SentenceCounts::load(const fs::path& path) {
   const auto number = [&](const std::string& field, size_t line) {
     int64_t value = -1;
     const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-    require_data(error == std::errc() && end == field.data() + field.size() && value >= 0, "{}: line {}: '{}' is not a count; prepare the data again", path.string(), line, field);
+    require_data(error == std::errc() && end == field.data() + field.size() && value >= 0,
+                 "{}: line {}: '{}' is not a count; prepare the data again", path.string(), line, field);
     return value;
   };
   require_data(!lines.empty() && lines[0].starts_with("# "), "{}: line 1 is not '# N sentences'; prepare the data again", path.string());
@@ -62,7 +65,8 @@ SentenceCounts SentenceCounts::load(const fs::path& path) {
   c.sentences = number(split_text(lines[0], ' ')[1], 1);
   for (size_t i = 1; i < lines.size() && !lines[i].empty(); ++i) {
     const auto fields = split_text(lines[i], '\t');
-    require_data(fields.size() == 3 && number(fields[0], i + 1) == int64_t(i) - 1, "{}: line {}: expected id {}, piece and count; prepare the data again", path.string(), i + 1, i - 1);
+    require_data(fields.size() == 3 && number(fields[0], i + 1) == int64_t(i) - 1,
+                 "{}: line {}: expected id {}, piece and count; prepare the data again", path.string(), i + 1, i - 1);
     c.of.push_back(number(fields[2], i + 1));
   }
   return c;

@@ -16,7 +16,7 @@ class TextDataset {
 
   int64_t size() const { return int64_t(rows_.size()); }
   const TextRow& row(int64_t i) const { return rows_[size_t(i)]; }
-  const std::vector<int32_t>& source(int64_t i) const { return source_[size_t(i)]; }   // ids without start and end
+  const std::vector<int32_t>& source(int64_t i) const { return source_[size_t(i)]; }  // ids without start and end
   const std::vector<int32_t>& target(int64_t i) const { return target_[size_t(i)]; }
   /// Of each pair: the tokens of its longer side, with the end token.
   std::vector<int64_t> lengths() const;

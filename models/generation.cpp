@@ -14,7 +14,8 @@ void GenerationOptions::check() const {
   require(max_tokens >= 1, "generation: max_tokens {} must be at least 1", max_tokens);
 }
 
-std::vector<std::vector<int32_t>> greedy_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos, int64_t max_tokens) {
+std::vector<std::vector<int32_t>> greedy_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos,
+                                                int64_t max_tokens) {
   std::vector<std::vector<int32_t>> out(static_cast<size_t>(batch));
   std::vector<int64_t> last(size_t(batch), bos);
   std::vector<bool> done(size_t(batch), false);
@@ -48,7 +49,7 @@ struct Candidate {
 /// One sentence of the batch.
 struct Sentence {
   std::vector<Beam> running;
-  std::vector<Hypothesis> finished;                         // best first
+  std::vector<Hypothesis> finished;  // best first
   bool done = false;
 };
 
@@ -57,12 +58,13 @@ class BeamSearch {
   BeamSearch(const GenerationOptions& options, int64_t batch, int64_t eos) : o_(options), eos_(int32_t(eos)), sentences_(size_t(batch)) {
     for (Sentence& s : sentences_) {
       s.running.resize(size_t(o_.beam));
-      for (size_t k = 1; k < s.running.size(); ++k) s.running[k].sum = -1e9;   // all start alike: only the first may branch
+      for (size_t k = 1; k < s.running.size(); ++k) s.running[k].sum = -1e9;  // all start alike: only the first may branch
     }
   }
 
   /// log_probabilities [batch · beam, V] of step `length` (from 1); fills the rows to continue and their newest tokens.
-  void advance(const std::vector<float>& log_probabilities, int64_t V, int64_t length, std::vector<int32_t>& rows, std::vector<int64_t>& last) {
+  void advance(const std::vector<float>& log_probabilities, int64_t V, int64_t length, std::vector<int32_t>& rows,
+               std::vector<int64_t>& last) {
     const int64_t K = o_.beam;
     parallel_for(int64_t(sentences_.size()), 1, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
@@ -122,12 +124,14 @@ class BeamSearch {
       from.push_back(c.beam);
     }
     s.running = std::move(next);
-    s.done = last_step || (s.finished.size() == K && (o_.early_stopping || s.finished.back().score >= worth(s.running.front().sum, length)));
+    s.done =
+        last_step || (s.finished.size() == K && (o_.early_stopping || s.finished.back().score >= worth(s.running.front().sum, length)));
     return from;
   }
 
   void finish(Sentence& s, const Candidate& c, double score) const {
-    const auto at = std::upper_bound(s.finished.begin(), s.finished.end(), score, [](double x, const Hypothesis& h) { return x > h.score; });
+    const auto at =
+        std::upper_bound(s.finished.begin(), s.finished.end(), score, [](double x, const Hypothesis& h) { return x > h.score; });
     Hypothesis h{s.running[size_t(c.beam)].tokens, score};
     if (c.token != eos_) h.tokens.push_back(c.token);
     s.finished.insert(at, std::move(h));
@@ -141,7 +145,8 @@ class BeamSearch {
 
 }  // namespace
 
-std::vector<Hypothesis> beam_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos, const GenerationOptions& options) {
+std::vector<Hypothesis> beam_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos,
+                                    const GenerationOptions& options) {
   options.check();
   const int64_t rows = batch * options.beam;
   BeamSearch search(options, batch, eos);

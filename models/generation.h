@@ -18,7 +18,7 @@ namespace alinea {
 
 struct GenerationOptions {
   int64_t beam = 1, max_tokens = 100;
-  double length_penalty = 1;                                // above 0: longer sentences lose less; 0: plain sums, which favour short ones
+  double length_penalty = 1;  // above 0: longer sentences lose less; 0: plain sums, which favour short ones
   bool early_stopping = false;
   void fields(Config& c) {
     c.field("beam", beam, "hypotheses that are followed at once; 1: greedy");
@@ -40,14 +40,16 @@ class StepDecoder {
 };
 
 struct Hypothesis {
-  std::vector<int32_t> tokens;                              // without start and end
-  double score = 0;                                         // Σ log p / length^length_penalty
+  std::vector<int32_t> tokens;  // without start and end
+  double score = 0;             // Σ log p / length^length_penalty
 };
 
 /// The likeliest token at each step. The decoder has `batch` rows.
-std::vector<std::vector<int32_t>> greedy_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos, int64_t max_tokens);
+std::vector<std::vector<int32_t>> greedy_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos,
+                                                int64_t max_tokens);
 
 /// The best finished hypothesis of each sentence. The decoder has batch · beam rows, row b · beam + k.
-std::vector<Hypothesis> beam_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos, const GenerationOptions& options);
+std::vector<Hypothesis> beam_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos,
+                                    const GenerationOptions& options);
 
 }  // namespace alinea

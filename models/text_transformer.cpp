@@ -17,7 +17,8 @@ TextConfig checked(const TextConfig& config) {
 TextTransformer::TextTransformer(Context& context, const TextConfig& config, RandomKey key)
     : config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
   if (!config.share_embeddings)
-    source_embedding_ = normal_parameter(context, {config.source_words, config.d_model}, 1 / std::sqrt(double(config.d_model)), key.child("source_embedding"));
+    source_embedding_ = normal_parameter(context, {config.source_words, config.d_model}, 1 / std::sqrt(double(config.d_model)),
+                                         key.child("source_embedding"));
 }
 
 Variable TextTransformer::logits(const TextBatch& batch, const Pass& pass) {
@@ -27,10 +28,12 @@ Variable TextTransformer::logits(const TextBatch& batch, const Pass& pass) {
 
 Variable TextTransformer::loss(const TextBatch& batch, double smoothing, const Pass& pass) {
   const int64_t rows = batch.labels.count();
-  return cross_entropy(reshape(logits(batch, pass), {rows, config_.target_words}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = smoothing});
+  return cross_entropy(reshape(logits(batch, pass), {rows, config_.target_words}), batch.labels.reshape({rows}),
+                       CrossEntropy{.smoothing = smoothing});
 }
 
-std::vector<std::vector<int32_t>> TextTransformer::translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationOptions& options) {
+std::vector<std::vector<int32_t>> TextTransformer::translate(const Tensor& source, const std::vector<int32_t>& lengths,
+                                                             const GenerationOptions& options) {
   return decoder_.generate(encoder_.forward(source, lengths, source_table(), {}).value(), lengths, options);
 }
 

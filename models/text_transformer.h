@@ -16,17 +16,18 @@ struct TextConfig : TransformerConfig {
   void check() const {
     TransformerConfig::check();
     require(source_words > 2, "model: source_words {} is too small; it counts pad, end and the pieces", source_words);
-    require(!share_embeddings || source_words == target_words, "model: share_embeddings needs one vocabulary, but source_words is {} and target_words {}; prepare the data with --joint",
+    require(!share_embeddings || source_words == target_words,
+            "model: share_embeddings needs one vocabulary, but source_words is {} and target_words {}; prepare the data with --joint",
             source_words, target_words);
   }
 };
 
 /// One batch. Sources end with the end token; labels hold -100 where nothing is to be learnt.
 struct TextBatch {
-  Tensor source;                                            // i64 [B,S]
-  std::vector<int32_t> source_lengths;                      // tokens + end
-  Tensor decoder_in, labels;                                // i64 [B,T]: start + tokens; tokens + end
-  std::vector<int32_t> target_lengths;                      // tokens + end
+  Tensor source;                        // i64 [B,S]
+  std::vector<int32_t> source_lengths;  // tokens + end
+  Tensor decoder_in, labels;            // i64 [B,T]: start + tokens; tokens + end
+  std::vector<int32_t> target_lengths;  // tokens + end
 };
 
 class TextTransformer final : public Module {
@@ -52,7 +53,7 @@ class TextTransformer final : public Module {
   TextConfig config_;
   TextEncoder encoder_;
   TextDecoder decoder_;
-  Parameter source_embedding_;                              // [V,C], unless shared
+  Parameter source_embedding_;  // [V,C], unless shared
 };
 
 }  // namespace alinea

@@ -12,7 +12,8 @@ struct AttentionConfig {
   void fields(Config& c) {
     c.field("encoder_self", encoder_self, "attention family of the encoder");
     c.field("decoder_self", decoder_self, "attention family of the decoder among its own tokens");
-    c.field("decoder_cross", decoder_cross, "attention family of the decoder on the encoder's states; an EMMA model uses emma while it trains");
+    c.field("decoder_cross", decoder_cross,
+            "attention family of the decoder on the encoder's states; an EMMA model uses emma while it trains");
   }
 };
 
@@ -40,9 +41,11 @@ struct TransformerConfig {
     c.field("dropout", dropout, "on the embeddings and on each block's output");
     c.field("attention_dropout", attention_dropout, "on attention weights");
     c.field("activation_dropout", activation_dropout, "inside the feed-forward layers");
-    c.field("activation_checkpointing", activation_checkpointing, "encoder layers are computed again in backward instead of kept: less memory, a third more time");
+    c.field("activation_checkpointing", activation_checkpointing,
+            "encoder layers are computed again in backward instead of kept: less memory, a third more time");
     c.field("attention", attention, "attention family per block");
-    c.field("source_words", source_words, "size of the source vocabulary; of speech: classes of the frame classifier (with blank), 0: the model has none");
+    c.field("source_words", source_words,
+            "size of the source vocabulary; of speech: classes of the frame classifier (with blank), 0: the model has none");
     c.field("target_words", target_words, "size of the target vocabulary");
     c.field("max_positions", max_positions, "longest sequence of states or tokens");
     c.field("pad_token", pad_token, "id that fills short sequences");
@@ -56,8 +59,9 @@ struct TransformerConfig {
     require(target_words > 2, "model: target_words {} is too small; it counts pad, start/end and the words", target_words);
     require(norm == "pre" || norm == "post", "model: norm '{}' is not pre or post", norm);
     require(activation == "relu" || activation == "gelu", "model: activation '{}' is not relu or gelu", activation);
-    require(dropout >= 0 && dropout < 1 && attention_dropout >= 0 && attention_dropout < 1 && activation_dropout >= 0 && activation_dropout < 1,
-            "model: dropout rates must lie in [0, 1)");
+    require(
+        dropout >= 0 && dropout < 1 && attention_dropout >= 0 && attention_dropout < 1 && activation_dropout >= 0 && activation_dropout < 1,
+        "model: dropout rates must lie in [0, 1)");
   }
   void copy_dropout(const TransformerConfig& rates) {
     dropout = rates.dropout, attention_dropout = rates.attention_dropout, activation_dropout = rates.activation_dropout;

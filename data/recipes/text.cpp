@@ -24,8 +24,9 @@ namespace {
 
 std::string read_compressed(const fs::path& path) {
   errno = 0;
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);   // reads plain files as they are
-  require_data(file != nullptr && !fs::is_directory(path), "text {}: cannot be opened ({}); check the path", path.string(), std::strerror(errno ? errno : EISDIR));
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);  // reads plain files as they are
+  require_data(file != nullptr && !fs::is_directory(path), "text {}: cannot be opened ({}); check the path", path.string(),
+               std::strerror(errno ? errno : EISDIR));
   std::string text, piece(1 << 16, '\0');
   int n;
   while ((n = gzread(file.get(), piece.data(), unsigned(piece.size()))) > 0) text.append(piece, 0, size_t(n));
@@ -59,8 +60,9 @@ struct Pairs {
 
 Pairs read_pairs(const fs::path& source, const fs::path& target) {
   Pairs p{{source, read_sentences(source)}, {target, read_sentences(target)}};
-  require_data(p.source.lines.size() == p.target.lines.size(), "text: {} has {} lines, {} has {}; expected sentence pairs, one a line in each", source.string(),
-               p.source.lines.size(), target.string(), p.target.lines.size());
+  require_data(p.source.lines.size() == p.target.lines.size(),
+               "text: {} has {} lines, {} has {}; expected sentence pairs, one a line in each", source.string(), p.source.lines.size(),
+               target.string(), p.target.lines.size());
   for (const Side* side : {&p.source, &p.target})
     for (size_t i = 0; i < side->lines.size(); ++i)
       require_data(!is_blank(side->lines[i]), "text {}: line {} is empty; remove the line from both files", side->file.string(), i + 1);
@@ -80,11 +82,13 @@ Pairs hold_out(Pairs& from, int64_t count) {
 
 class TextPreparation {
  public:
-  explicit TextPreparation(const TextOptions& options) : o_(options), part_(options.out.string() + ".part"), train_(read_pairs(o_.source, o_.target)) {
+  explicit TextPreparation(const TextOptions& options)
+      : o_(options), part_(options.out.string() + ".part"), train_(read_pairs(o_.source, o_.target)) {
     const int64_t held = std::clamp<int64_t>(train_.size() / 20, 1, 1000);
     const bool own_dev = !o_.dev_source.empty(), own_test = !o_.test_source.empty();
-    require_data(train_.size() > held * (int(!own_dev) + int(!own_test)), "text {}: {} sentences are too few to hold some out; give --dev-source … and --test-source …",
-                 o_.source.string(), train_.size());
+    require_data(train_.size() > held * (int(!own_dev) + int(!own_test)),
+                 "text {}: {} sentences are too few to hold some out; give --dev-source … and --test-source …", o_.source.string(),
+                 train_.size());
     test_ = own_test ? read_pairs(o_.test_source, o_.test_target) : hold_out(train_, held);
     dev_ = own_dev ? read_pairs(o_.dev_source, o_.dev_target) : hold_out(train_, held);
   }
@@ -126,7 +130,8 @@ class TextPreparation {
 
   SubwordPair train_pieces() const {
     if (!o_.joint)
-      return {train_subwords(train_.source.lines, o_.subwords, o_.source.string()), train_subwords(train_.target.lines, o_.subwords, o_.target.string()), false};
+      return {train_subwords(train_.source.lines, o_.subwords, o_.source.string()),
+              train_subwords(train_.target.lines, o_.subwords, o_.target.string()), false};
     std::vector<std::string> both = train_.source.lines;
     both.insert(both.end(), train_.target.lines.begin(), train_.target.lines.end());
     const Subwords subwords = train_subwords(both, o_.subwords, o_.source.string() + " and " + o_.target.string());
@@ -152,8 +157,13 @@ class TextPreparation {
         {"recipe", "text"},
         {"from", o_.from},
         {"to", o_.to},
-        {"files", {{"source", o_.source.string()}, {"target", o_.target.string()}, {"dev_source", dev_.source.file.string()}, {"dev_target", dev_.target.file.string()},
-                   {"test_source", test_.source.file.string()}, {"test_target", test_.target.file.string()}}},
+        {"files",
+         {{"source", o_.source.string()},
+          {"target", o_.target.string()},
+          {"dev_source", dev_.source.file.string()},
+          {"dev_target", dev_.target.file.string()},
+          {"test_source", test_.source.file.string()},
+          {"test_target", test_.target.file.string()}}},
         {"train", summary_.train},
         {"dev", summary_.dev},
         {"test", summary_.test},
@@ -185,7 +195,8 @@ std::vector<std::string> read_sentences(const fs::path& path) {
     std::string& line = lines.back();
     if (!line.empty() && line.back() == '\r') line.pop_back();
     require_data(is_utf8(line), "text {}: line {} is not UTF-8; convert the file (iconv -t UTF-8)", path.string(), lines.size());
-    require_data(line.find_first_of(std::string_view("\r\0", 2)) == std::string::npos, "text {}: line {} holds a carriage return or a zero byte; remove it", path.string(), lines.size());
+    require_data(line.find_first_of(std::string_view("\r\0", 2)) == std::string::npos,
+                 "text {}: line {} holds a carriage return or a zero byte; remove it", path.string(), lines.size());
   }
   return lines;
 }
@@ -193,8 +204,10 @@ std::vector<std::string> read_sentences(const fs::path& path) {
 TextSummary prepare_text(const TextOptions& options) {
   require(!options.out.empty(), "text: no folder to write to; name one with --out");
   require(!fs::exists(options.out), "text: {} exists already; remove it or choose another --out", options.out.string());
-  require(options.dev_source.empty() == options.dev_target.empty(), "text: --dev-source and --dev-target belong together; give both or neither");
-  require(options.test_source.empty() == options.test_target.empty(), "text: --test-source and --test-target belong together; give both or neither");
+  require(options.dev_source.empty() == options.dev_target.empty(),
+          "text: --dev-source and --dev-target belong together; give both or neither");
+  require(options.test_source.empty() == options.test_target.empty(),
+          "text: --test-source and --test-target belong together; give both or neither");
   return TextPreparation(options).run();
 }
 

@@ -9,19 +9,19 @@
 namespace alinea {
 
 struct TextOptions {
-  std::filesystem::path source, target;                     // plain or compressed by gzip
-  std::filesystem::path dev_source, dev_target;             // empty: held out of source and target
+  std::filesystem::path source, target;          // plain or compressed by gzip
+  std::filesystem::path dev_source, dev_target;  // empty: held out of source and target
   std::filesystem::path test_source, test_target;
-  std::string from = "en", to = "de";                       // noted in the manifests
+  std::string from = "en", to = "de";  // noted in the manifests
   SubwordTraining subwords;
-  bool joint = false;                                       // one vocabulary for both languages
+  bool joint = false;  // one vocabulary for both languages
   std::filesystem::path out;
 };
 
 struct TextSummary {
   int64_t train = 0, dev = 0, test = 0, source_pieces = 0, target_pieces = 0;
-  int64_t tabs = 0;                                         // sentences in which tabs became spaces: a manifest's fields hold none
-  int64_t known = 0;                                        // dev and test sources that are train sources too
+  int64_t tabs = 0;   // sentences in which tabs became spaces: a manifest's fields hold none
+  int64_t known = 0;  // dev and test sources that are train sources too
 };
 
 /// Writes out/: {train,dev,test}.tsv, subwords.model (joint) or subwords.{src,tgt}.model, vocab.{src,tgt}.tsv (sentence counts of each

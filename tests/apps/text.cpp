@@ -1,4 +1,5 @@
-// Text translation from files to scores on a tiny corpus: training resumes byte for byte, experiments continue, options are refused by name.
+// Text translation from files to scores on a tiny corpus: training resumes byte for byte, experiments continue, options are refused by
+// name.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,10 +47,12 @@ void make_corpus(const fs::path& folder, bool joint = true) {
 }
 
 Config tiny(const fs::path& data, int steps) {
-  Config c = Config::text(R"({"batch_tokens": 80, "log_every": 1, "save_every": 100, "schedule": {"kind": "constant", "warmup": 5}, "optimizer": {"lr": 5e-3},
+  Config c = Config::text(
+      R"({"batch_tokens": 80, "log_every": 1, "save_every": 100, "schedule": {"kind": "constant", "warmup": 5}, "optimizer": {"lr": 5e-3},
                               "validation": {"every": 0, "decoding": {"max_tokens": 12}},
                               "model": {"model_type": "alinea_text", "d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64,
-                                        "share_embeddings": true}})", "tiny");
+                                        "share_embeddings": true}})",
+      "tiny");
   c.set("steps", std::to_string(steps));
   c.set("data", data.string());
   return c;
@@ -64,7 +67,8 @@ Result program(const fs::path& folder, const std::string& arguments, const std::
   const std::string binary = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea";
   const fs::path in = folder / "stdin", out = folder / "stdout", err = folder / "stderr";
   write_atomically(in, input);
-  const int status = std::system(("'" + binary + "' " + arguments + " <'" + in.string() + "' >'" + out.string() + "' 2>'" + err.string() + "'").c_str());
+  const int status =
+      std::system(("'" + binary + "' " + arguments + " <'" + in.string() + "' >'" + out.string() + "' 2>'" + err.string() + "'").c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
 }
 
@@ -111,18 +115,21 @@ TEST_CASE("text: a model learns the little language; eval and translate agree wi
   CHECK(stdin_lines.code == 0);
   CHECK(stdin_lines.out == "das Katze blau sieht ein Baum\n\ndas Hund rot sieht ein Haus\n");
   write_atomically(f.path / "lines.txt", "the blue cat sees a tree\nthe red dog sees a house");
-  CHECK(program(f.path, "translate --beam 3 " + run + " " + (f.path / "lines.txt").string()).out == "das Katze blau sieht ein Baum\ndas Hund rot sieht ein Haus\n");
+  CHECK(program(f.path, "translate --beam 3 " + run + " " + (f.path / "lines.txt").string()).out ==
+        "das Katze blau sieht ein Baum\ndas Hund rot sieht ein Haus\n");
 }
 
 TEST_CASE("text: options of speech, missing files and bad values have their exit codes and say what to do") {
   Folder f;
   make_corpus(f.path, false);
   Config config = tiny(f.path / "data", 2);
-  CHECK_THROWS_WITH_AS(run_training(Context::cpu(), config, f.path / "x", {}, true), "train: model.share_embeddings needs one vocabulary for both languages; prepare the data with --joint", Error);
+  CHECK_THROWS_WITH_AS(run_training(Context::cpu(), config, f.path / "x", {}, true),
+                       "train: model.share_embeddings needs one vocabulary for both languages; prepare the data with --joint", Error);
   config.set("model.share_embeddings", "false");
   REQUIRE(run_training(Context::cpu(), config, f.path / "run", {}, true) == 0);
   const std::string run = (f.path / "run").string();
-  for (const std::string& arguments : {"eval " + run + " --policy emma", "eval " + run + " --threshold 0.5", "translate " + run + " --stream -", "translate " + run + " --trace -"}) {
+  for (const std::string& arguments : {"eval " + run + " --policy emma", "eval " + run + " --threshold 0.5",
+                                       "translate " + run + " --stream -", "translate " + run + " --trace -"}) {
     const Result r = program(f.path, arguments);
     CAPTURE(arguments);
     CHECK(r.code == 2);
@@ -131,20 +138,27 @@ TEST_CASE("text: options of speech, missing files and bad values have their exit
   CHECK(program(f.path, "translate " + run + " absent.txt").code == 3);
   CHECK(program(f.path, "eval " + run + " --beam 0").code == 2);
   CHECK(program(f.path, "data prepare text --source a.txt --out b").code == 2);
-  const Result uneven = program(f.path, "data prepare text --source " + (f.path / "en.txt").string() + " --target " + (f.path / "stdin").string() + " --out " + (f.path / "no").string(), "one\n");
+  const Result uneven = program(f.path,
+                                "data prepare text --source " + (f.path / "en.txt").string() + " --target " + (f.path / "stdin").string() +
+                                    " --out " + (f.path / "no").string(),
+                                "one\n");
   CHECK(uneven.code == 3);
   CHECK(contains(uneven.err, "has 72 lines"));
   Config wrong = tiny(f.path / "data", 2);
   wrong.set("model.model_type", "alinea_speech");
-  CHECK_THROWS_WITH_AS(run_training(Context::cpu(), wrong, f.path / "y", {}, true), "train: model.model_type 'alinea_speech' is not alinea_s2t (speech) or alinea_text", Error);
+  CHECK_THROWS_WITH_AS(run_training(Context::cpu(), wrong, f.path / "y", {}, true),
+                       "train: model.model_type 'alinea_speech' is not alinea_s2t (speech) or alinea_text", Error);
 }
 
 TEST_CASE("experiment: cells are trained and scored once, an interrupted one continues, changed settings are refused") {
   Folder f;
   make_corpus(f.path);
   write_atomically(f.path / "base.json", tiny(f.path / "data", 6).dump());
-  const auto write_experiment = [&](const std::string& cells) { write_atomically(f.path / "e.json", R"({"base": "base.json", "decoding": {"max_tokens": 10}, "cells": [)" + cells + "]}"); };
-  const std::string softmax = R"({"name": "softmax"})", linear = R"({"name": "linear", "set": {"model.attention.encoder_self": "linear", "seed": 4}})";
+  const auto write_experiment = [&](const std::string& cells) {
+    write_atomically(f.path / "e.json", R"({"base": "base.json", "decoding": {"max_tokens": 10}, "cells": [)" + cells + "]}");
+  };
+  const std::string softmax = R"({"name": "softmax"})",
+                    linear = R"({"name": "linear", "set": {"model.attention.encoder_self": "linear", "seed": 4}})";
   write_experiment(softmax);
   const fs::path out = f.path / "out";
   REQUIRE(run_experiment(Context::cpu(), ExperimentFile::load(f.path / "e.json"), out, true) == 0);
@@ -169,7 +183,8 @@ TEST_CASE("experiment: cells are trained and scored once, an interrupted one con
   CHECK(RunDirectory::last(out / "cells" / "linear")->step == 6);
   const Json results = Json::parse(read_file(out / "results.json"));
   REQUIRE(results.size() == 2);
-  for (const char* key : {"bleu", "dev_loss", "test_loss", "tokens_per_second", "peak_mb", "parameters"}) CHECK(results[1]["values"].contains(key));
+  for (const char* key : {"bleu", "dev_loss", "test_loss", "tokens_per_second", "peak_mb", "parameters"})
+    CHECK(results[1]["values"].contains(key));
   CHECK(results[0]["values"]["test_loss"] != results[1]["values"]["test_loss"]);
   const std::string table = read_file(out / "results.md");
   CHECK(contains(table, "| cell | BLEU | dev loss | test loss | tokens/s | peak MB | parameters |"));
@@ -197,5 +212,6 @@ TEST_CASE("experiment: mistakes in the file are found before anything is trained
   refused(R"({"base": "base.json", "cells": [{"name": "a/b"}]})", "name of a folder");
   refused(R"({"base": "base.json", "cells": [{"name": "a", "sett": {}}]})", "'sett'");
   refused(R"({"base": "base.json", "cells": [{"name": "a"}, {"name": "b", "set": {"model.d_modle": 8}}]})", "d_model");
-  refused(R"({"base": "base.json", "cells": [{"name": "a"}, {"name": "b", "set": {"model.attention.decoder_cross": "sofmax"}}]})", "sofmax");
+  refused(R"({"base": "base.json", "cells": [{"name": "a"}, {"name": "b", "set": {"model.attention.decoder_cross": "sofmax"}}]})",
+          "sofmax");
 }

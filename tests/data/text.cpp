@@ -53,7 +53,8 @@ TEST_CASE("the text recipe holds out the last lines, keeps the texts and counts 
     CHECK(s.test == 2);
     CHECK(s.source_pieces == 60);
     CHECK(s.target_pieces == 60);
-    const TextDataset train = TextDataset::open(f / "out", "train"), dev = TextDataset::open(f / "out", "dev"), test = TextDataset::open(f / "out", "test");
+    const TextDataset train = TextDataset::open(f / "out", "train"), dev = TextDataset::open(f / "out", "dev"),
+                      test = TextDataset::open(f / "out", "test");
     CHECK(train.subwords().joint == joint);
     CHECK(train.row(0).src_text == "Anna sees house 0.");
     CHECK(dev.row(1).tgt_text == "Boris sieht Haus 37.");
@@ -64,7 +65,8 @@ TEST_CASE("the text recipe holds out the last lines, keeps the texts and counts 
     REQUIRE(int64_t(counts.of.size()) == train.subwords().source.size());
     std::vector<int64_t> expected(counts.of.size(), 0);
     for (int64_t i = 0; i < train.size(); ++i)
-      for (size_t id = 0; id < expected.size(); ++id) expected[id] += std::count(train.source(i).begin(), train.source(i).end(), int32_t(id)) > 0;
+      for (size_t id = 0; id < expected.size(); ++id)
+        expected[id] += std::count(train.source(i).begin(), train.source(i).end(), int32_t(id)) > 0;
     CHECK(counts.of == expected);
     CHECK(train.lengths()[5] == int64_t(std::max(train.source(5).size(), train.target(5).size())) + 1);
   }
@@ -110,9 +112,9 @@ TEST_CASE("compressed files and files for dev and test are read; tabs become spa
   o.dev_source = o.test_source = f / "d.en", o.dev_target = o.test_target = f / "d.de";
   const TextSummary s = prepare_text(o);
   CHECK(s.train == 40);
-    CHECK(s.dev == 2);
-    CHECK(s.tabs == 2);
-    CHECK(s.known == 2);
+  CHECK(s.dev == 2);
+  CHECK(s.tabs == 2);
+  CHECK(s.known == 2);
   CHECK(TextDataset::open(f / "out", "dev").row(1).src_text == "One tab.");
 }
 

@@ -12,7 +12,8 @@ namespace {
 
 TextConfig small(bool share = false) {
   TextConfig c;
-  c.d_model = 16, c.heads = 2, c.ffn = 32, c.source_words = 13, c.target_words = share ? 13 : 11, c.max_positions = 32, c.share_embeddings = share;
+  c.d_model = 16, c.heads = 2, c.ffn = 32, c.source_words = 13, c.target_words = share ? 13 : 11, c.max_positions = 32,
+  c.share_embeddings = share;
   return c;
 }
 
@@ -80,8 +81,9 @@ class Chain final : public StepDecoder {
 };
 
 // The best sequence of at most `limit` tokens by trying all.
-void search_all(const Chain& chain, std::vector<int32_t>& prefix, double sum, int64_t words, int64_t limit, double penalty, Hypothesis& best) {
-  const int64_t length = int64_t(prefix.size());            // with the start token: the number of the next step
+void search_all(const Chain& chain, std::vector<int32_t>& prefix, double sum, int64_t words, int64_t limit, double penalty,
+                Hypothesis& best) {
+  const int64_t length = int64_t(prefix.size());  // with the start token: the number of the next step
   for (int32_t v = 0; v < words; ++v) {
     const double s = sum + chain.log_probability(prefix, v), worth = s / std::pow(double(length), penalty);
     if ((v == 1 || length == limit) && worth > best.score) {
@@ -102,7 +104,8 @@ TEST_CASE("text: gradients of a whole step equal central differences in double")
     bool share = false, checkpointing = false;
     std::string norm = "pre", encoder = "softmax", self = "softmax", cross = "softmax";
   };
-  for (const Variant& v : {Variant{}, Variant{.share = true, .checkpointing = true, .norm = "post"}, Variant{.encoder = "linear", .self = "linear", .cross = "linear"}}) {
+  for (const Variant& v : {Variant{}, Variant{.share = true, .checkpointing = true, .norm = "post"},
+                           Variant{.encoder = "linear", .self = "linear", .cross = "linear"}}) {
     TextConfig c = small(v.share);
     c.norm = v.norm, c.activation_checkpointing = v.checkpointing;
     c.attention.encoder_self = v.encoder, c.attention.decoder_self = v.self, c.attention.decoder_cross = v.cross;
@@ -143,7 +146,8 @@ TEST_CASE("text: padding changes nothing: a sentence alone has the logits that i
     TextBatch one;
     one.source = batch.source.slice(0, b, b + 1).slice(1, 0, S).compact(), one.source_lengths = {int32_t(S)};
     one.decoder_in = batch.decoder_in.slice(0, b, b + 1).slice(1, 0, T).compact();
-    const auto alone = model.logits(one, {}).value().values<float>(), together = all.slice(0, b, b + 1).slice(1, 0, T).compact().values<float>();
+    const auto alone = model.logits(one, {}).value().values<float>(),
+               together = all.slice(0, b, b + 1).slice(1, 0, T).compact().values<float>();
     REQUIRE(alone.size() == together.size());
     for (size_t i = 0; i < alone.size(); ++i) CHECK(alone[i] == doctest::Approx(together[i]).epsilon(1e-4).scale(1));
   }
@@ -163,7 +167,8 @@ TEST_CASE("text: cached decoding gives the logits of the full forward pass, for 
       const auto step = model.decoder().step(state, batch.decoder_in.slice(1, t, t + 1).compact().reshape({3})).values<float>();
       for (int64_t b = 0; b < 3; ++b)
         for (int64_t v = 0; v < c.target_words; ++v)
-          CHECK(step[size_t(b * c.target_words + v)] == doctest::Approx(full[size_t((b * 6 + t) * c.target_words + v)]).epsilon(1e-4).scale(1));
+          CHECK(step[size_t(b * c.target_words + v)] ==
+                doctest::Approx(full[size_t((b * 6 + t) * c.target_words + v)]).epsilon(1e-4).scale(1));
     }
   }
 }
@@ -255,8 +260,9 @@ TEST_CASE("text: shared embeddings are one parameter; one batch is learnt by hea
 TEST_CASE("text: impossible configurations are refused by name") {
   TextConfig c = small();
   c.share_embeddings = true;
-  CHECK_THROWS_WITH_AS(TextTransformer(Context::cpu(), c, RandomKey{1}),
-                       "model: share_embeddings needs one vocabulary, but source_words is 13 and target_words 11; prepare the data with --joint", Error);
+  CHECK_THROWS_WITH_AS(
+      TextTransformer(Context::cpu(), c, RandomKey{1}),
+      "model: share_embeddings needs one vocabulary, but source_words is 13 and target_words 11; prepare the data with --joint", Error);
   TextTransformer model(Context::cpu(), small(), RandomKey{1});
   const auto source = ids(40, 13, 3);
   CHECK_THROWS_AS(model.translate(Context::cpu().from(source.data(), {1, 40}), {40}, {}), Error);
