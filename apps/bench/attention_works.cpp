@@ -1,4 +1,5 @@
-// Attention, B 1, H 8, D 64: softmax and linear (ReLU features, the row sum kept above 0.1), whole passes and decoding row by row.
+// Attention, B 1, H 8, D 64: softmax and linear (ReLU features, the row sum kept above 0.1), whole passes and decoding row by row; and a
+// sliding window with global columns, H 1.
 #include <fmt/core.h>
 
 #include <memory>
@@ -6,6 +7,7 @@
 #include "apps/bench/work.h"
 #include "autograd/linear_attention.h"
 #include "autograd/softmax_attention.h"
+#include "autograd/structured_attention.h"
 #include "nn/attention/key_value_cache.h"
 
 namespace alinea {
@@ -30,6 +32,24 @@ void add_attention(std::vector<Work>& works, const std::string& name, const std:
               .both = both,
               .inputs = [=](Context& c) { return qkv(c, rows, n); },
               .function = always(std::move(f))});
+}
+
+// 8192 rows and keys, 32 keys on each side, 16 columns that every row reads.
+FunctionWork window() {
+  constexpr int64_t n = 8192, columns = 16;
+  StructuredAttention op;
+  op.pattern.heads[0].half_width = 32;
+  op.pattern.columns = {{{0, {}}}};
+  for (int64_t c = 0; c < columns; ++c) op.pattern.columns[0][0].columns.push_back(int32_t(c * (n / columns) + n / columns / 2));
+  const double pair = 4.0 * double(op.pattern.pairs(0, 0, n, n)) * D;
+  return {.what = "attention/window",
+          .size = "8192-w32-c16",
+          .shape = "B 1, H 1, D 64, n 8192, 32 each side, 16 global columns",
+          .form = "tiles",
+          .forward = {.flops = pair},
+          .both = {.flops = 3.5 * pair},
+          .inputs = [](Context& c) { return std::vector{normals(c, {1, 1, n, D}, 0), normals(c, {1, 1, n, D}, 1), normals(c, {1, 1, n, D}, 2)}; },
+          .function = always([op](Inputs x) { return structured_attention(x[0], x[1], x[2], {}, {}, op); })};
 }
 
 // One row at a time; the rows are put together at the end as in a whole pass.
@@ -81,6 +101,7 @@ std::vector<Work> attention_works() {
   for (const int64_t n : {256, 1024, 4096})
     add_attention(works, "linear-cross", "state", n, n / 2, {.flops = 3.0 * H * double(n) * D * D}, {.flops = 9.0 * H * double(n) * D * D},
                   [full](Inputs x) { return linear_attention(x[0], x[1], x[2], full); });
+  add(works, window());
   works.push_back({.name = "attention/decode-linear/fwd/1000-steps",
                    .shape = "B 1, H 8, D 64; ms for all 1000 steps",
                    .form = "state",

@@ -6,57 +6,89 @@ namespace structured {
 
 namespace {
 
+// Gradients of keys, added up while the slabs move on. Rows first … are kept; those before are final. Of `room` rows.
+template <class T>
+struct Accumulated {
+  int64_t base, filled, room, P;                             // rows base … filled−1 are there
+  T* data;
+
+  T* at(int64_t j) const { return data + (j - base) * P; }
+  void cover(int64_t first, int64_t end) {
+    if (end - base > room) {
+      std::copy(at(first), at(std::max(first, filled)), data);
+      base = first, filled = std::max(first, filled);
+    }
+    if (end > filled) std::fill(at(filled), at(end + 4), T(0)), filled = end;   // products are written in fours
+  }
+};
+
 // Gradients of one part of one head's rows. Keys outside `reach` are touched as far columns alone; those have their own rows.
 template <class T>
 struct Part {
   StructuredPattern::Interval reach;
-  T *dk, *dv;                                                // [reach + 4, P]
+  bool moving;                                               // keys before the slab are final: a window of keys is enough
+  Accumulated<T> dk, dv;
   T *far_dk, *far_dv;                                        // [distinct columns of the item, P]
   T *band, *column, *residual;                               // in the bias's own layout for this head
 
-  static int64_t size(const Call<T>& c, int64_t longest) { return 2 * (longest + 4 + c.kept_columns) * c.P + 8 * lanes<T>; }
+  // A head whose keys are all final behind the slab, and whose gradients need no adding up over parts.
+  static bool moves(const Call<T>& c, int64_t head) {
+    const HeadPattern& p = c.pattern.head(head);
+    return c.parts == 1 && p.global_rows.empty() && p.random_keys == 0 && !c.residual;
+  }
+  static int64_t rows(const Call<T>& c, int64_t head, int64_t reached) { return moves(c, head) ? std::min(reached, c.room(head, reached)) : reached; }
+  static int64_t size(const Call<T>& c, int64_t longest) {
+    int64_t most = 0;
+    for (int64_t h = 0; h < c.H; ++h) most = std::max(most, rows(c, h, longest));
+    return 2 * (most + 8 + c.kept_columns) * c.P + 8 * lanes<T>;
+  }
   static int64_t small_size(const Call<T>& c) { return 2 * c.widest + 2 + (c.residual ? c.in.residual.size(1) : 0); }
 
-  Part(const Call<T>& c, StructuredPattern::Interval reach, T* memory, T* small) : reach(reach) {
+  Part(const Call<T>& c, int64_t unit, StructuredPattern::Interval reach, T* memory, T* small) : reach(reach), moving(moves(c, unit % c.H)) {
     Scratch<T> s(memory);
-    dk = s.take((reach.size() + 4) * c.P), dv = s.take((reach.size() + 4) * c.P);
+    const int64_t n = rows(c, unit % c.H, reach.size());
+    dk = {reach.begin, reach.begin, n, c.P, s.take((n + 8) * c.P)}, dv = {reach.begin, reach.begin, n, c.P, s.take((n + 8) * c.P)};
     far_dk = s.take(c.kept_columns * c.P), far_dv = s.take(c.kept_columns * c.P);
     band = small, column = small + 2 * c.widest + 1, residual = column + 1;
   }
   void clear(const Call<T>& c) {
-    std::fill(dk, dk + (reach.size() + 4) * c.P, T(0)), std::fill(dv, dv + (reach.size() + 4) * c.P, T(0));
     std::fill(far_dk, far_dk + c.kept_columns * c.P, T(0)), std::fill(far_dv, far_dv + c.kept_columns * c.P, T(0));
     std::fill(band, band + small_size(c), T(0));
+    if (!moving) cover(reach.begin, reach.end);
   }
+  void cover(int64_t first, int64_t end) { dk.cover(first, end), dv.cover(first, end); }
 };
 
 template <class T>
 class Backward {
  public:
-  Backward(const Call<T>& c, int64_t unit, int64_t part, Scratch<T> scratch, const Part<T>& d, const StructuredWants& wants)
+  Backward(const Call<T>& c, int64_t unit, int64_t part, Scratch<T> scratch, Part<T>& d, const StructuredWants& wants)
       : c_(c), unit_(unit), d_(d), wants_(wants), t_(c, unit, part, scratch), w_(t_.walk), slopes_(scratch.take(StructuredWalk::most * t_.ld)),
-        keys_(c.k, unit, d.reach, c.D, c.P, c.scored ? scratch.take(Packed<T>::columns(d.reach) * c.P) : nullptr,
-              c.scored ? scratch.take((Packed<T>::columns(d.reach) + 4) * c.P) : nullptr),
-        values_(c.v, unit, d.reach, c.D, c.P, scratch.take(Packed<T>::columns(d.reach) * c.P), nullptr) {
+        room_(c.room(unit % c.H, d.reach.size())),
+        keys_(c.k, unit, d.reach, c.D, c.P, room_, c.scored ? scratch.take(room_ * c.P) : nullptr, c.scored ? scratch.take((room_ + 4) * c.P) : nullptr),
+        values_(c.v, unit, d.reach, c.D, c.P, room_, scratch.take(room_ * c.P), nullptr) {
     const int64_t gathered = gathered_columns<T>(c.far_columns), tile = StructuredWalk::most + 4;
     for (T** p : {&far_keys_t_, &far_keys_, &far_values_t_, &far_values_, &far_dk_, &far_dv_}) *p = scratch.take(gathered * c.P);
     for (T** p : {&queries_, &outer_, &dq_}) *p = scratch.take(tile * c.P);
   }
   static int64_t scratch_size(const Call<T>& c, int64_t longest) {
-    const int64_t columns = Packed<T>::columns({0, longest}), gathered = gathered_columns<T>(c.far_columns), ld = slab_columns + whole_vectors<T>(c.far_columns);
-    return (3 * columns + 4 + 6 * gathered + 3 * (StructuredWalk::most + 4)) * c.P + 4 * StructuredWalk::most * ld + 16 * lanes<T>;
+    const int64_t room = c.largest_room(longest), gathered = gathered_columns<T>(c.far_columns), ld = slab_columns + whole_vectors<T>(c.far_columns);
+    return (3 * room + 4 + 6 * gathered + 3 * (StructuredWalk::most + 4)) * c.P + 4 * StructuredWalk::most * ld + 16 * lanes<T>;
   }
 
-  void run(const Heads<const T>& g, const Heads<const T>& y, const T* log_sum, const Heads<T>& dq) {
+  /// final(j): the gradients of keys before j in d.dk and d.dv are final, and those of the calls before may be gone.
+  template <class F>
+  void run(const Heads<const T>& g, const Heads<const T>& y, const T* log_sum, const Heads<T>& dq, F&& final) {
     while (t_.walk.next()) {
-      keys_.until(w_.last), values_.until(w_.last);
+      keys_.cover(w_.first, w_.last), values_.cover(w_.first, w_.last);
+      if (d_.moving && w_.last > 0) final(t_.first_column()), d_.cover(t_.first_column(), w_.last);
       if (w_.far_changed) flush(), gather_columns();
       if (c_.scored) pack_tile_rows(c_.q, unit_, w_, c_.D, c_.P, T(c_.in.scale), queries_);
       pack_tile_rows(g, unit_, w_, c_.D, c_.P, T(1), outer_);
       std::fill(dq_, dq_ + whole_fours(w_.rows) * c_.P, T(0));
       for (int64_t r = 0; r < w_.rows; ++r) {
         log_sum_[r] = log_sum[unit_ * c_.T_ + w_.row[r]];
-        delta_[r] = dot(g.at(unit_, w_.row[r]), y.at(unit_, w_.row[r]), c_.D);
+        delta_[r] = dot(outer_ + r * c_.P, y.at(unit_, w_.row[r]), c_.D);
         residual_slopes(r);
       }
       for (int64_t j = t_.first_column(); j == t_.first_column() || j < w_.last; j += slab_columns) piece(t_.piece(j));
@@ -65,11 +97,10 @@ class Backward {
       for (int64_t r = 0; r < w_.rows; ++r) scale_rows(dq_ + r * c_.P, c_.P, 1, c_.D, T(c_.in.scale), dq.at(unit_, w_.row[r]), dq.row);
     }
     flush();
+    final(d_.reach.end);
   }
 
  private:
-  T* dk(int64_t j) const { return d_.dk + (j - d_.reach.begin) * c_.P; }
-  T* dv(int64_t j) const { return d_.dv + (j - d_.reach.begin) * c_.P; }
 
   void gather_columns() {
     if (c_.scored) gather(c_.k, unit_, w_.far, c_.D, c_.P, far_keys_t_, far_keys_);
@@ -95,7 +126,7 @@ class Backward {
       const T value = c_.residual[t_.head * c_.in.residual.size(1) + e.index], slope = dot(outer_ + r * c_.P, c_.v.at(unit_, e.column), c_.D);
       delta_[r] -= value * slope;
       d_.residual[e.index] += slope;
-      add_rows(outer_ + r * c_.P, c_.P, 1, c_.D, value, dv(e.column), c_.P);
+      add_rows(outer_ + r * c_.P, c_.P, 1, c_.D, value, d_.dv.at(e.column), c_.P);
     });
   }
 
@@ -112,8 +143,8 @@ class Backward {
     const T *weights = t_.scores, *far_weights = weights + p.near, *far_slopes = slopes_ + p.near;
     if (p.columns) {
       const int64_t columns = whole_fours(p.columns);        // those past the last have slopes and weights of 0
-      if (wants_.v) tile_product<T>({columns, P, w_.rows, weights, 1, ld, outer_, P, panel_width<T>, dv(p.column), P, true});
-      if (wants_.k) tile_product<T>({columns, P, w_.rows, slopes_, 1, ld, queries_, P, panel_width<T>, dk(p.column), P, true});
+      if (wants_.v) tile_product<T>({columns, P, w_.rows, weights, 1, ld, outer_, P, panel_width<T>, d_.dv.at(p.column), P, true});
+      if (wants_.k) tile_product<T>({columns, P, w_.rows, slopes_, 1, ld, queries_, P, panel_width<T>, d_.dk.at(p.column), P, true});
       if (wants_.q) tile_product<T>({count, P, p.columns, slopes_, ld, 1, keys_.row(p.column), P, panel_width<T>, dq_, P, true});
     }
     if (!p.far) return;
@@ -124,35 +155,40 @@ class Backward {
 
   void random_keys() {
     for (int64_t r = 0; r < w_.rows; ++r)
-      single_slopes(t_.single(r, queries_), outer_ + r * c_.P, log_sum_[r], delta_[r], dq_ + r * c_.P, d_.dk, d_.dv, c_.P);
+      single_slopes(t_.single(r, queries_), outer_ + r * c_.P, log_sum_[r], delta_[r], dq_ + r * c_.P, d_.dk.at(0), d_.dv.at(0), c_.P);
   }
 
   const Call<T>& c_;
   const int64_t unit_;
-  const Part<T>& d_;
+  Part<T>& d_;
   const StructuredWants& wants_;
   Tiles<T> t_;
   const StructuredWalk& w_;
   T* slopes_;
+  const int64_t room_;
   Packed<T> keys_, values_;
   T *far_keys_t_, *far_keys_, *far_values_t_, *far_values_, *far_dk_, *far_dv_, *queries_, *outer_, *dq_;
   T log_sum_[StructuredWalk::most], delta_[StructuredWalk::most];
   std::vector<int32_t> gathered_;
 };
 
-// to[j] for keys begin … end−1 of one head: the parts' gradients in their order, then the columns' in theirs.
+// to[j] for keys begin … end−1 of one head: the sum of the parts in their order. Reaches begin in ascending order.
 template <class T>
-void collect(const Call<T>& c, int64_t unit, std::span<const Part<T>> parts, T* Part<T>::*near, T* Part<T>::*far, int64_t begin, int64_t end, const Heads<T>& to) {
-  int64_t written = begin;                                   // the reaches begin in ascending order; what is written is contiguous
+void collect_near(const Call<T>& c, int64_t unit, std::span<const Part<T>> parts, Accumulated<T> Part<T>::*near, int64_t begin, int64_t end, const Heads<T>& to) {
+  int64_t written = begin;
   for (const Part<T>& p : parts) {
-    const int64_t b = std::clamp(p.reach.begin, begin, end), e = std::clamp(p.reach.end, begin, end), both = std::clamp(written, b, e);
+    const Accumulated<T>& from = p.*near;
+    const int64_t b = std::clamp(p.reach.begin, begin, end), e = std::clamp(std::min(p.reach.end, from.filled), b, end), both = std::clamp(written, b, e);
     for (; written < b; ++written) std::fill_n(to.at(unit, written), c.D, T(0));
-    const T* from = p.*near - p.reach.begin * c.P;
-    add_rows(from + b * c.P, c.P, both - b, c.D, T(1), to.at(unit, b), to.row);
-    scale_rows(from + both * c.P, c.P, e - both, c.D, T(1), to.at(unit, both), to.row);
+    if (both > b) add_rows(from.at(b), c.P, both - b, c.D, T(1), to.at(unit, b), to.row);
+    if (e > both) scale_rows(from.at(both), c.P, e - both, c.D, T(1), to.at(unit, both), to.row);
     written = std::max(written, e);
   }
   for (; written < end; ++written) std::fill_n(to.at(unit, written), c.D, T(0));
+}
+// Then the far columns, again in the order of the parts.
+template <class T>
+void collect_far(const Call<T>& c, int64_t unit, std::span<const Part<T>> parts, T* Part<T>::*far, int64_t begin, int64_t end, const Heads<T>& to) {
   const auto& columns = c.columns_of(unit);
   const auto first = std::lower_bound(columns.begin(), columns.end(), begin), last = std::lower_bound(first, columns.end(), end);
   for (const Part<T>& p : parts)
@@ -188,20 +224,27 @@ StructuredGradients run_backward(const Call<T>& c, const Tensor& y, const Tensor
   const Tensor memory = context.empty(Shape{count, scratch}, g.dtype()), buffers = context.empty(Shape{whole ? count : c.tasks(), size}, g.dtype());
   const Tensor small = context.empty(Shape{c.tasks(), small_size}, g.dtype());
   auto part = [&](int64_t task, int64_t slot) {
-    return Part<T>(c, c.reach(task / c.parts, task % c.parts), buffers.data<T>() + slot * size, small.data<T>() + task * small_size);
+    return Part<T>(c, task / c.parts, c.reach(task / c.parts, task % c.parts), buffers.data<T>() + slot * size, small.data<T>() + task * small_size);
   };
-  auto collect_keys = [&](int64_t unit, std::span<const Part<T>> parts, int64_t begin, int64_t end) {
-    if (wants.k) collect(c, unit, parts, &Part<T>::dk, &Part<T>::far_dk, begin, end, Heads<T>(d.k));
-    if (wants.v) collect(c, unit, parts, &Part<T>::dv, &Part<T>::far_dv, begin, end, Heads<T>(d.v));
+  auto near = [&](int64_t unit, std::span<const Part<T>> parts, int64_t begin, int64_t end) {
+    if (wants.k) collect_near(c, unit, parts, &Part<T>::dk, begin, end, Heads<T>(d.k));
+    if (wants.v) collect_near(c, unit, parts, &Part<T>::dv, begin, end, Heads<T>(d.v));
+  };
+  auto far = [&](int64_t unit, std::span<const Part<T>> parts, int64_t begin, int64_t end) {
+    if (wants.k) collect_far(c, unit, parts, &Part<T>::far_dk, begin, end, Heads<T>(d.k));
+    if (wants.v) collect_far(c, unit, parts, &Part<T>::far_dv, begin, end, Heads<T>(d.v));
   };
   parallel_for(count, 1, [&](int64_t first, int64_t last) {
     for (int64_t worker = first; worker < last; ++worker)
       for (int64_t task = c.tasks() * worker / count; task < c.tasks() * (worker + 1) / count; ++task) {
         Part<T> own = part(task, whole ? worker : task);
         own.clear(c);
-        const Heads<T> dq(wants.q ? d.q : y);
-        Backward<T>(c, task / c.parts, task % c.parts, Scratch<T>(memory.data<T>() + worker * scratch), own, wants).run(outer, out, log_sum.data<T>(), dq);
-        if (whole) collect_keys(task, {&own, 1}, 0, c.S);
+        int64_t collected = 0;
+        Backward<T>(c, task / c.parts, task % c.parts, Scratch<T>(memory.data<T>() + worker * scratch), own, wants)
+            .run(outer, out, log_sum.data<T>(), Heads<T>(wants.q ? d.q : y), [&](int64_t end) {
+              if (whole && end > collected) near(task, {&own, 1}, collected, end), collected = end;
+            });
+        if (whole) near(task, {&own, 1}, collected, c.S), far(task, {&own, 1}, 0, c.S);
       }
   });
   if (!whole) {
@@ -209,9 +252,14 @@ StructuredGradients run_backward(const Call<T>& c, const Tensor& y, const Tensor
     const int64_t blocks = (c.S + block - 1) / block;
     parallel_for(c.units() * blocks, 1, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
+        const int64_t unit = i / blocks, begin = i % blocks * block, end = std::min(c.S, begin + block);
         std::vector<Part<T>> parts;
-        for (int64_t p = 0; p < c.parts; ++p) parts.push_back(part(i / blocks * c.parts + p, i / blocks * c.parts + p));
-        collect_keys(i / blocks, parts, i % blocks * block, std::min(c.S, (i % blocks + 1) * block));
+        for (int64_t p = 0; p < c.parts; ++p) {
+          const int64_t task = unit * c.parts + p;
+          parts.push_back(part(task, task));
+          parts.back().dk.filled = parts.back().dv.filled = parts.back().reach.end;
+        }
+        near(unit, parts, begin, end), far(unit, parts, begin, end);
       }
     });
   }

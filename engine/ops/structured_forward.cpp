@@ -11,18 +11,18 @@ namespace {
 template <class T>
 void forward_part(const Call<T>& c, int64_t unit, int64_t part, Scratch<T> scratch, const Heads<T>& y, T* log_sum) {
   const StructuredPattern::Interval reach = c.reach(unit, part);
-  const int64_t P = c.P, columns = Packed<T>::columns(reach), gathered = gathered_columns<T>(c.far_columns);
+  const int64_t P = c.P, room = c.room(unit % c.H, reach.size()), gathered = gathered_columns<T>(c.far_columns);
   Tiles<T> t(c, unit, part, scratch);
   const StructuredWalk& w = t.walk;
-  Packed<T> keys(c.k, unit, reach, c.D, P, c.scored ? scratch.take(columns * P) : nullptr, nullptr);
-  Packed<T> values(c.v, unit, reach, c.D, P, nullptr, scratch.take((columns + 4) * P));
+  Packed<T> keys(c.k, unit, reach, c.D, P, room, c.scored ? scratch.take(room * P) : nullptr, nullptr);
+  Packed<T> values(c.v, unit, reach, c.D, P, room, nullptr, scratch.take((room + 4) * P));
   T* far_keys = scratch.take(gathered * P);
   T* far_values = scratch.take(gathered * P);
   T* queries = scratch.take((w.most + 4) * P);
   T* sums = scratch.take((w.most + 4) * P);
   T most[StructuredWalk::most], total[StructuredWalk::most];
   while (t.walk.next()) {
-    keys.until(w.last), values.until(w.last);
+    keys.cover(w.first, w.last), values.cover(w.first, w.last);
     if (w.far_changed) {
       if (c.scored) gather(c.k, unit, w.far, c.D, P, far_keys, far_values);   // the rows are overwritten by the values
       gather<T>(c.v, unit, w.far, c.D, P, nullptr, far_values);
@@ -53,8 +53,8 @@ void forward_part(const Call<T>& c, int64_t unit, int64_t part, Scratch<T> scrat
 
 template <class T>
 int64_t forward_scratch(const Call<T>& c, int64_t longest) {
-  const int64_t columns = Packed<T>::columns({0, longest}), gathered = gathered_columns<T>(c.far_columns), ld = slab_columns + whole_vectors<T>(c.far_columns);
-  return (2 * columns + 4 + 2 * gathered + 2 * (StructuredWalk::most + 4)) * c.P + 3 * StructuredWalk::most * ld + 8 * lanes<T>;
+  const int64_t room = c.largest_room(longest), gathered = gathered_columns<T>(c.far_columns), ld = slab_columns + whole_vectors<T>(c.far_columns);
+  return (2 * room + 4 + 2 * gathered + 2 * (StructuredWalk::most + 4)) * c.P + 3 * StructuredWalk::most * ld + 8 * lanes<T>;
 }
 
 template <class T>

@@ -71,6 +71,17 @@ struct Call {
     for (int64_t task = 0; task < tasks(); ++task) longest = std::max(longest, reach(task / parts, task % parts).size());
     return longest;
   }
+  // Keys that a window over the slabs of a head holds, in whole panels: a slab and some more, so that the window seldom starts anew.
+  int64_t room(int64_t head, int64_t reached) const {
+    constexpr int64_t more = 512, w = panel_width<T>;
+    const int64_t all = reached + 2 * w, some = pattern.head(head).global_rows.empty() ? StructuredWalk::longest_slab(pattern.head(head)) + 2 * w + more : all;
+    return (std::min(all, some) + w - 1) / w * w;
+  }
+  int64_t largest_room(int64_t reached) const {
+    int64_t largest = 0;
+    for (int64_t h = 0; h < H; ++h) largest = std::max(largest, room(h, reached));
+    return largest;
+  }
   DropoutTile dropout_tile(int64_t unit, int64_t row, int64_t column) const { return {in.key, in.dropout, unit * T_ + row, column, (S + 3) / 4}; }
   // The factor of one weight: the same number that a whole row of factors has there.
   T factor(int64_t unit, int64_t row, int64_t column) const {
@@ -96,21 +107,23 @@ class Scratch {
   T* at_;
 };
 
-// Keys or values of a stretch of columns, packed as far as they have been asked for: transposed in panels, and as rows.
+// Keys or values around the current slab, packed: transposed in panels, and as rows. The window moves on with the slabs, so that it stays in cache.
 template <class T>
 struct Packed {
   Heads<const T> from;
-  int64_t unit, base, stop, D, P, done;
+  int64_t unit, stop, D, P, room, base, done;                // columns base … done−1 are packed, of at most `room`
   T *transposed, *rows;
 
-  Packed(const Heads<const T>& from, int64_t unit, StructuredPattern::Interval reach, int64_t D, int64_t P, T* transposed, T* rows)
-      : from(from), unit(unit), base(reach.begin / panel_width<T> * panel_width<T>), stop(reach.end), D(D), P(P), done(base), transposed(transposed), rows(rows) {}
-  static int64_t columns(StructuredPattern::Interval reach) { return (reach.size() + 2 * panel_width<T> - 1) / panel_width<T> * panel_width<T> + panel_width<T>; }
+  Packed(const Heads<const T>& from, int64_t unit, StructuredPattern::Interval reach, int64_t D, int64_t P, int64_t room, T* transposed, T* rows)
+      : from(from), unit(unit), stop(reach.end), D(D), P(P), room(room), base(0), done(0), transposed(transposed), rows(rows) {}
 
-  void until(int64_t end) {
-    end = std::min(stop, base + (end - base + panel_width<T> - 1) / panel_width<T> * panel_width<T>);
+  void cover(int64_t first, int64_t end) {
+    constexpr int64_t w = panel_width<T>;
+    if (first < base || first > done || end - base > room) base = done = first / w * w;
+    end = std::min(stop, base + (end - base + w - 1) / w * w);
     if (end <= done) return;
-    if (transposed) pack_transposed(from.at(unit, done), from.row, end - done, D, transposed + (done - base) * D);
+    const int64_t from_panel = base + (done - base) / w * w;  // a panel that was part full is packed again
+    if (transposed) pack_transposed(from.at(unit, from_panel), from.row, end - from_panel, D, transposed + (from_panel - base) * D);
     if (rows) pack_rows(from.at(unit, done), from.row, end - done, D, T(1), rows + (done - base) * P);
     done = end;
   }

@@ -1,5 +1,6 @@
 #include "engine/ops/structured_tile.h"
 
+#include <array>
 #include <limits>
 
 #include "engine/ops/row.h"
@@ -8,19 +9,21 @@ namespace alinea {
 
 namespace {
 
+// 0 … 0 1 … 1 0 … 0: read at the right place, the lanes before or after a bound. Comparing lane numbers with two bounds would be taken
+// apart lane by lane by the compiler.
 template <class T>
-ALINEA_INLINE VecMask<T> lanes_from(int64_t first) {
-  VecMask<T> v;
-  for (int i = 0; i < lanes<T>; ++i) v[i] = decltype(v[0] + 0)(first + i);
-  return v;
-}
+constexpr auto steps = [] {
+  std::array<T, 3 * lanes<T>> s{};
+  for (int64_t i = lanes<T>; i < 2 * lanes<T>; ++i) s[size_t(i)] = 1;
+  return s;
+}();
 
-// Lanes at columns j … that lie in begin … end−1.
-template <class T>
-ALINEA_INLINE VecMask<T> inside(int64_t j, int64_t begin, int64_t end) {
-  using Index = std::remove_cvref_t<decltype(VecMask<T>{}[0])>;
-  const VecMask<T> at = lanes_from<T>(0) + Index(j);
-  return (at >= Index(begin)) & (at < Index(end));
+// x in lanes of columns j … that lie in begin … end−1, `other` elsewhere.
+template <Vector V, class T = Lane<V>>
+ALINEA_INLINE V within(V x, int64_t j, int64_t begin, int64_t end, V other) {
+  constexpr int64_t L = lanes<T>;
+  const V from = load(steps<T>.data() + L - std::clamp<int64_t>(begin - j, 0, L)), to = load(steps<T>.data() + 2 * L - std::clamp<int64_t>(end - j, 0, L));
+  return from * to != 0 ? x : other;
 }
 
 template <class T>
@@ -39,7 +42,7 @@ ALINEA_INLINE T hide(const StructuredTile<T>& t, T* s, int64_t begin, int64_t en
   const Vec<T> lowest = splat(-std::numeric_limits<T>::infinity());
   Vec<T> top = lowest;
   for (int64_t j = begin / lanes<T> * lanes<T>; j < end; j += lanes<T>) {
-    const Vec<T> x = inside<T>(j, begin, end) ? load(s + j) : lowest;
+    const Vec<T> x = within(load(s + j), j, begin, end, lowest);
     store(s + j, x);
     top = max(top, x);
   }
@@ -53,10 +56,9 @@ ALINEA_INLINE T hide(const StructuredTile<T>& t, T* s, int64_t begin, int64_t en
 
 template <class T>
 ALINEA_INLINE Vec<T> exponentials(T* s, const T* f, int64_t from, int64_t to, T most) {
-  constexpr T lowest = -std::numeric_limits<T>::infinity();
   Vec<T> total{};
   for (int64_t j = from; j < to; j += lanes<T>) {
-    const Vec<T> x = load(s + j), e = x == lowest ? Vec<T>{} : exp(x - most);
+    const Vec<T> e = exp(load(s + j) - most);    // 0 where nothing is seen
     total += e;
     store(s + j, f ? e * load(f + j) : e);
   }
@@ -85,9 +87,10 @@ ALINEA_KERNEL void online(const StructuredTile<T>& t, T* most, T* total, T* sums
   }
 }
 
-template <class T>
-ALINEA_INLINE void slope(T* w, T* s, const T* f, VecMask<T> seen, T log_sum, T delta) {
-  Vec<T> p = seen ? exp(load(w) - log_sum) : Vec<T>{}, g = seen ? load(s) : Vec<T>{};
+// x and g are −∞ and 0 where nothing is seen.
+template <Vector V, class T = Lane<V>>
+ALINEA_INLINE void slope(V x, V g, T* w, T* s, const T* f, T log_sum, T delta) {
+  const Vec<T> p = exp(x - log_sum);
   if (f) g *= load(f);
   store(s, p * (g - delta));
   store(w, f ? p * load(f) : p);
@@ -95,6 +98,7 @@ ALINEA_INLINE void slope(T* w, T* s, const T* f, VecMask<T> seen, T log_sum, T d
 
 template <class T>
 ALINEA_KERNEL void slopes_of(const StructuredTile<T>& t, const T* log_sum, const T* delta, T* slopes) {
+  const Vec<T> lowest = splat(-std::numeric_limits<T>::infinity());
   for (int64_t r = 0; r < t.rows; ++r) {
     T *w = t.scores + r * t.ld, *s = slopes + r * t.ld;
     const T *f = t.factors ? t.factors + r * t.ld : nullptr, *seen = t.seen + r * t.far;
@@ -102,13 +106,28 @@ ALINEA_KERNEL void slopes_of(const StructuredTile<T>& t, const T* log_sum, const
     int64_t j = begin < end ? begin / lanes<T> * lanes<T> : 0;
     zeros(w, 0, j);
     zeros(s, 0, j);
-    for (; j < end && begin < end; j += lanes<T>) slope<T>(w + j, s + j, f ? f + j : nullptr, inside<T>(j, begin, end), log_sum[r], delta[r]);
+    for (; j < end && begin < end; j += lanes<T>)
+      slope(within(load(w + j), j, begin, end, lowest), within(load(s + j), j, begin, end, Vec<T>{}), w + j, s + j, f ? f + j : nullptr, log_sum[r], delta[r]);
     zeros(w, j, t.near);
     zeros(s, j, t.near);
     for (int64_t c = 0; c < t.far; c += lanes<T>) {
       const int64_t x = t.near + c;
-      slope<T>(w + x, s + x, f ? f + x : nullptr, load(seen + c) != 0, log_sum[r], delta[r]);
+      const Vec<T> here = load(seen + c);
+      slope(here != 0 ? load(w + x) : lowest, here != 0 ? load(s + x) : Vec<T>{}, w + x, s + x, f ? f + x : nullptr, log_sum[r], delta[r]);
     }
+  }
+}
+
+template <class T>
+ALINEA_KERNEL void seen_far(const FarColumns& t, T* seen) {
+  const auto extent = int32_t(t.extent);
+  for (int64_t r = 0; r < t.rows; ++r, seen += t.ld) {
+    const auto i = int32_t(t.position[r]), begin = int32_t(t.begin[r]), end = int32_t(t.end[r]), visible = int32_t(t.visible[r]);
+    for (int64_t c = 0; c < t.count; ++c) {
+      const int32_t j = t.columns[c], distance = i > j ? i - j : j - i;
+      seen[c] = T((j < begin || j >= end) & (j < visible) & (distance <= extent));
+    }
+    for (int64_t c = t.count; c < t.ld; ++c) seen[c] = 0;
   }
 }
 
@@ -186,6 +205,8 @@ void structured_online(const StructuredTile<T>& t, T* most, T* total, T* sums, i
 template <class T>
 void structured_slopes(const StructuredTile<T>& t, const T* log_sum, const T* delta, T* slopes) { slopes_of(t, log_sum, delta, slopes); }
 template <class T>
+void mark_seen(const FarColumns& t, T* seen) { seen_far(t, seen); }
+template <class T>
 void add_diagonals(const DiagonalBias<T>& t, const T* bias, T* scores) { diagonals_in(t, bias, scores); }
 template <class T>
 void sum_diagonals(const DiagonalBias<T>& t, const T* slopes, T* bias) { diagonals_out(t, slopes, bias); }
@@ -206,6 +227,8 @@ template void structured_online(const StructuredTile<float>&, float*, float*, fl
 template void structured_online(const StructuredTile<double>&, double*, double*, double*, int64_t);
 template void structured_slopes(const StructuredTile<float>&, const float*, const float*, float*);
 template void structured_slopes(const StructuredTile<double>&, const double*, const double*, double*);
+template void mark_seen(const FarColumns&, float*);
+template void mark_seen(const FarColumns&, double*);
 template void add_diagonals(const DiagonalBias<float>&, const float*, float*);
 template void add_diagonals(const DiagonalBias<double>&, const double*, double*);
 template void sum_diagonals(const DiagonalBias<float>&, const float*, float*);

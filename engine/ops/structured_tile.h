@@ -25,6 +25,15 @@ void structured_online(const StructuredTile<T>& t, T* most, T* total, T* sums, i
 template <class T>
 void structured_slopes(const StructuredTile<T>& t, const T* log_sum, const T* delta, T* slopes);
 
+/// seen[r, c] = 1 where column c lies outside begin[r] … end[r]−1, before visible[r] and within `extent` of position[r], else 0; ld ≥ count numbers a row.
+struct FarColumns {
+  int64_t rows, count, ld, extent;
+  const int32_t* columns;
+  const int64_t *begin, *end, *visible, *position;
+};
+template <class T>
+void mark_seen(const FarColumns& t, T* seen);
+
 /// Learned bias along the diagonals: row r has its bias of near column x at bias[at[r] + x], for x in begin[r] … end[r]−1.
 template <class T>
 struct DiagonalBias {

@@ -1,5 +1,7 @@
 #include "engine/ops/structured_walk.h"
 
+#include "engine/ops/structured_tile.h"
+
 namespace alinea {
 
 StructuredWalk::StructuredWalk(const StructuredPattern& pattern, int64_t item, int64_t head, int64_t S, int64_t begin, int64_t end)
@@ -52,21 +54,24 @@ template <class T>
 void StructuredWalk::fill_seen(T* seen, int64_t ld) const {
   const auto n = int64_t(far.size());
   const int64_t extent = pattern_.head(head_).column_extent < 0 ? INT32_MAX : pattern_.head(head_).column_extent;
-  for (int64_t r = 0; r < rows; ++r, seen += ld) {
-    const auto i = int32_t(position(r)), b = int32_t(begin[r]), e = int32_t(end[r]), v = int32_t(visible[r]);
-    for (int64_t c = 0; c < n; ++c) {
-      const int32_t j = far[size_t(c)];
-      seen[c] = T((j < b || j >= e) & (j < v) & (std::abs(i - j) <= extent));
-    }
-    std::fill(seen + n, seen + ld, T(0));
-    if (single_run_) continue;
+  int64_t positions[most];
+  for (int64_t r = 0; r < rows; ++r) positions[r] = position(r);
+  mark_seen(FarColumns{rows, n, ld, extent, far.data(), begin, end, visible, positions}, seen);
+  if (single_run_) return;
+  for (int64_t r = 0; r < rows; ++r) {
     const auto own = pattern_.run(item_, head_, row[r]);
     for (int64_t c = 0; c < n; ++c)
-      if (!std::binary_search(own.begin(), own.end(), far[size_t(c)])) seen[c] = 0;
+      if (!std::binary_search(own.begin(), own.end(), far[size_t(c)])) seen[r * ld + c] = 0;
   }
 }
 template void StructuredWalk::fill_seen(float*, int64_t) const;
 template void StructuredWalk::fill_seen(double*, int64_t) const;
+
+int64_t StructuredWalk::longest_slab(const HeadPattern& p) {
+  int64_t block = 0, begin = 0;
+  for (const int64_t end : p.block_ends) block = std::max(block, end - begin), begin = end;
+  return 2 * p.half_width + 2 * block + most;
+}
 
 StructuredPattern::Interval StructuredWalk::reach(const StructuredPattern& pattern, int64_t head, int64_t S, int64_t begin, int64_t end) {
   if (!pattern.head(head).global_rows.empty()) return {0, S};

@@ -29,6 +29,8 @@ class StructuredWalk {
 
   /// Keys that the slabs of rows begin … end−1 may hold.
   static StructuredPattern::Interval reach(const StructuredPattern& pattern, int64_t head, int64_t S, int64_t begin, int64_t end);
+  /// Keys in the slab of a tile without global rows, at most.
+  static int64_t longest_slab(const HeadPattern& p);
   /// Rows of a tile: narrow bands waste less of their slab on shorter tiles.
   static int64_t tile_rows(const HeadPattern& p) { return 2 * p.half_width < 128 && p.block_ends.empty() ? 32 : most; }
 
