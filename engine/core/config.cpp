@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <type_traits>
 
+#include "engine/core/config_kind.h"
 #include "engine/core/error.h"
 
 namespace alinea {
 using json = nlohmann::ordered_json;
+using config_detail::Kind;
 
 // One value of the tree. Objects keep their members here, in order; everything else is a json value without objects' positions.
 struct Config::Node {
@@ -95,89 +95,6 @@ int64_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string_view leaf(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 std::string_view parent(std::string_view path) { return path.substr(0, path.size() - leaf(path).size()); }
-
-// How each type is named in messages and --help, taken from JSON (false: mismatch) and given back to JSON.
-template <class T>
-struct Kind;
-
-template <>
-struct Kind<bool> {
-  static std::string name() { return "true or false"; }
-  static bool take(const json& j, bool& v) { return j.is_boolean() && (v = j.get<bool>(), true); }
-  static json give(bool v) { return v; }
-};
-template <class T>
-requires std::is_integral_v<T>
-struct Kind<T> {
-  static std::string name() { return std::is_unsigned_v<T> ? "whole number ≥ 0" : sizeof(T) == 4 ? "32-bit whole number" : "whole number"; }
-  static bool take(const json& j, T& v) {
-    if (!j.is_number_integer()) return false;
-    bool fits = j.is_number_unsigned() ? std::in_range<T>(j.get<uint64_t>()) : std::in_range<T>(j.get<int64_t>());
-    if (fits) v = j.get<T>();
-    return fits;
-  }
-  static json give(T v) { return v; }
-};
-template <class T>
-requires std::is_floating_point_v<T>
-struct Kind<T> {
-  static std::string name() { return "number"; }
-  static bool take(const json& j, T& v) { return j.is_number() && (v = j.get<T>(), true); }
-  static json give(T v) { return json::parse(fmt::format("{}", v)); }  // shortest text of T: 0.1f is written 0.1
-};
-template <>
-struct Kind<std::string> {
-  static std::string name() { return "text"; }
-  static bool take(const json& j, std::string& v) { return j.is_string() && (v = j.get<std::string>(), true); }
-  static json give(const std::string& v) { return v; }
-};
-template <class T>
-struct Kind<std::vector<T>> {
-  static std::string name() { return fmt::format("list of ({})", Kind<T>::name()); }
-  static bool take(const json& j, std::vector<T>& v) {
-    if (!j.is_array()) return false;
-    std::vector<T> all;
-    for (auto& part : j) {
-      T one{};
-      if (!Kind<T>::take(part, one)) return false;
-      all.push_back(one);
-    }
-    v = std::move(all);
-    return true;
-  }
-  static json give(const std::vector<T>& v) {
-    json all = json::array();
-    for (T one : v) all.push_back(Kind<T>::give(one));
-    return all;
-  }
-};
-template <class T>
-struct Kind<std::optional<T>> {
-  static std::string name() { return Kind<T>::name() + " or null"; }
-  static bool take(const json& j, std::optional<T>& v) {
-    if (j.is_null()) return v.reset(), true;
-    T one{};
-    return Kind<T>::take(j, one) && (v = one, true);
-  }
-  static json give(const std::optional<T>& v) { return v ? Kind<T>::give(*v) : json(nullptr); }
-};
-template <class T>
-struct Kind<std::map<std::string, T>> {
-  static std::string name() { return fmt::format("object of ({})", Kind<T>::name()); }
-  static bool take(const json& j, std::map<std::string, T>& v) {
-    if (!j.is_object()) return false;
-    std::map<std::string, T> all;
-    for (auto& [key, part] : j.items())
-      if (!Kind<T>::take(part, all[key])) return false;
-    v = std::move(all);
-    return true;
-  }
-  static json give(const std::map<std::string, T>& v) {
-    json all = json::object();
-    for (auto& [key, one] : v) all[key] = Kind<T>::give(one);
-    return all;
-  }
-};
 
 }  // namespace
 

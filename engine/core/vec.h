@@ -1,6 +1,6 @@
 // The one SIMD header: 64-byte vectors over GCC/Clang vector extensions (16 floats or 8 doubles, split by the compiler on smaller
 // machines) with the few functions that the kernels need. g++ does not vectorise std::exp without -ffast-math, which is never used here:
-// masks and NaN checks need IEEE. Float exp, log and sigmoid are within 2.5 units in the last place, tanh 5, erf 8; double ones call libm per lane, since
+// masks and NaN checks need IEEE. Float exp, log and sigmoid are within 2.5 units in the last place, tanh 3, erf 8; double ones call libm per lane, since
 // double serves the checks, not speed.
 #pragma once
 #include <cmath>
@@ -94,31 +94,49 @@ ALINEA_INLINE Lane<V> max_of(V v) {
   return s[0];
 }
 
-/// e^x. Float: x = n ln 2 + r, |r| ≤ ln 2 / 2, e^r by a polynomial of degree 6; results below 1.2e-38 are 0, NaN stays NaN.
-ALINEA_INLINE Vec<float> exp(Vec<float> x) {
-  const Vec<float> clamped = min(max(x, splat(-87.33654f)), splat(88.72283f));
+namespace vec_detail {
+// x = n ln 2 + r with |r| ≤ ln 2 / 2: e^r, a polynomial of degree 6, and n. For x in -87.3 … 88.7.
+struct ExpParts {
+  Vec<float> power;
+  VecMask<float> n;
+};
+ALINEA_INLINE ExpParts exp_parts(Vec<float> x) {
   const Vec<float> magic = splat(0x1.8p23f);                 // adding it rounds to an integer in the low bits
-  const Vec<float> shifted = clamped * 1.44269504f + magic, n = shifted - magic;
-  Vec<float> r = clamped - n * 0.693359375f;
+  const Vec<float> shifted = x * 1.44269504f + magic, n = shifted - magic;
+  Vec<float> r = x - n * 0.693359375f;
   r = r + n * 2.12194440e-4f;
   Vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
   VecMask<float> bits;
   std::memcpy(&bits, &shifted, sizeof bits);
-  // 2^n in two halves, so that n = 128 does not overflow before the product does.
-  const VecMask<float> e = bits - 0x4B400000, half = e >> 1;
-  const VecMask<float> a = (half + 127) << 23, b = (e - half + 127) << 23;
-  Vec<float> fa, fb;
-  std::memcpy(&fa, &a, sizeof a);
-  std::memcpy(&fb, &b, sizeof b);
-  Vec<float> y = p * fa * fb;
+  return {p * r * r + r + 1.0f, bits - 0x4B400000};
+}
+/// 2^n, for n in -126 … 127.
+ALINEA_INLINE Vec<float> power_of_two(VecMask<float> n) {
+  const VecMask<float> bits = (n + 127) << 23;
+  Vec<float> y;
+  std::memcpy(&y, &bits, sizeof y);
+  return y;
+}
+}  // namespace vec_detail
+
+/// e^x. Results below 1.2e-38 are 0, NaN stays NaN.
+ALINEA_INLINE Vec<float> exp(Vec<float> x) {
+  const auto [power, n] = vec_detail::exp_parts(min(max(x, splat(-87.33654f)), splat(88.72283f)));
+  const VecMask<float> half = n >> 1;                        // 2^n in two halves, so that n = 128 does not overflow before the product does
+  Vec<float> y = power * vec_detail::power_of_two(half) * vec_detail::power_of_two(n - half);
   y = x < -87.33654f ? splat(0.0f) : y;
   y = x > 88.72283f ? splat(__builtin_inff()) : y;
   return x != x ? x : y;
+}
+/// The same for x ≤ 0, where neither overflow nor a scale in two halves is needed.
+ALINEA_INLINE Vec<float> exp_nonpositive(Vec<float> x) {
+  const auto [power, n] = vec_detail::exp_parts(max(splat(-87.33654f), x));   // NaN passes: the comparison is false
+  const Vec<float> y = power * vec_detail::power_of_two(n);
+  return x < -87.33654f ? splat(0.0f) : y;
 }
 
 /// erf x. Float: x P(x²)/Q(x²) on |x| ≤ 4, where erf is 1 to float accuracy beyond.
@@ -138,15 +156,16 @@ ALINEA_INLINE Vec<float> erf(Vec<float> x) {
   return x != x ? x : y;
 }
 
-/// tanh x. Float: odd polynomial below 0.3, 1 - 2/(e^{2x} + 1) above.
+/// tanh x. Float: odd polynomial below 0.65 (fitted for the least relative error), 1 - 2/(e^{2x} + 1) above.
 ALINEA_INLINE Vec<float> tanh(Vec<float> x) {
   const Vec<float> s = x * x;
-  Vec<float> small = s * (62.0f / 2835) + (-17.0f / 315);
-  small = small * s + (2.0f / 15);
-  small = small * s + (-1.0f / 3);
+  Vec<float> small = s * -5.515154451e-3f + 2.046941034e-2f;
+  small = small * s + -5.368801952e-2f;
+  small = small * s + 1.333083063e-1f;
+  small = small * s + -3.333325982e-1f;
   small = x + x * s * small;
   const Vec<float> large = 1.0f - 2.0f / (exp(x + x) + 1.0f);
-  return abs(x) < 0.3f ? small : large;
+  return abs(x) < 0.65f ? small : large;
 }
 
 template <double (*F)(double)>
@@ -156,6 +175,7 @@ ALINEA_INLINE Vec<double> each_lane(Vec<double> x) {
   return y;
 }
 ALINEA_INLINE Vec<double> exp(Vec<double> x) { return each_lane<std::exp>(x); }
+ALINEA_INLINE Vec<double> exp_nonpositive(Vec<double> x) { return exp(x); }
 ALINEA_INLINE Vec<double> erf(Vec<double> x) { return each_lane<std::erf>(x); }
 ALINEA_INLINE Vec<double> tanh(Vec<double> x) { return each_lane<std::tanh>(x); }
 

@@ -1,7 +1,7 @@
 #include "engine/ops/linear_attention.h"
 
-#include "engine/core/parallel.h"
-#include "engine/ops/heads.h"
+#include "engine/ops/attention_call.h"
+#include "engine/ops/feature_map.h"
 #include "engine/ops/softmax_attention.h"
 #include "engine/ops/softmax_tile.h"
 #include "engine/ops/tile.h"
@@ -11,22 +11,6 @@ namespace alinea {
 namespace {
 
 constexpr int64_t tile_rows = 64;
-
-// A feature map: φ and φ', from x.
-struct ReluMap {
-  template <Vector V>
-  ALINEA_INLINE static V value(V x) { return x > 0 ? x : V{}; }
-  template <Vector V>
-  ALINEA_INLINE static V slope(V x) { return x > 0 ? V{} + 1 : V{}; }
-};
-
-// f(map) for the chosen map.
-template <class F>
-void with_map(FeatureMap map, F&& f) {
-  switch (map) {
-    case FeatureMap::relu: return f(ReluMap{});
-  }
-}
 
 template <class T, class Map>
 ALINEA_KERNEL void map_rows(T* x, int64_t n, T factor) {
@@ -40,35 +24,6 @@ ALINEA_KERNEL void slope_rows(const T* g, int64_t g_step, const T* x, int64_t x_
     for (; d + lanes<T> <= width; d += lanes<T>) store(out + d, load(g + d) * Map::slope(load(x + d)) * factor);
     if (d < width) store_part(out + d, load_part(g + d, width - d) * Map::slope(load_part(x + d, width - d)) * factor, width - d);
   }
-}
-template <class T, class Map>
-ALINEA_KERNEL void fold(const T* k, int64_t k_step, const T* v, int64_t v_step, int64_t rows, int64_t width, T* state, T* sums) {
-  for (int64_t r = 0; r < rows; ++r, k += k_step, v += v_step)
-    for (int64_t d = 0; d < width; ++d) {
-      const T f = Map::value(Vec<T>{} + k[d])[0];
-      if (f == 0) continue;                                  // a closed feature adds nothing
-      sums[d] += f;
-      T* s = state + d * width;
-      int64_t e = 0;
-      for (; e + lanes<T> <= width; e += lanes<T>) store(s + e, load(s + e) + f * load(v + e));
-      for (; e < width; ++e) s[e] += f * v[e];
-    }
-}
-template <class T, class Map>
-ALINEA_KERNEL void read_row(const T* q, const T* state, const T* sums, int64_t width, T scale, T eps, bool clamp, T* y) {
-  std::fill(y, y + width, T(0));
-  T z = 0;
-  for (int64_t d = 0; d < width; ++d) {
-    const T f = Map::value(Vec<T>{} + q[d])[0] * scale;
-    if (f == 0) continue;
-    z += f * sums[d];
-    const T* s = state + d * width;
-    int64_t e = 0;
-    for (; e + lanes<T> <= width; e += lanes<T>) store(y + e, load(y + e) + f * load(s + e));
-    for (; e < width; ++e) y[e] += f * s[e];
-  }
-  const T w = 1 / (clamp ? (z < eps ? eps : z) : z + eps);
-  for (int64_t e = 0; e < width; ++e) y[e] *= w;
 }
 
 // The rows of one head in tiles, with the columns that all rows (low) and some rows (high) of each tile see.
@@ -98,34 +53,18 @@ struct RowTiles {
 };
 
 template <class T>
-struct Call {
+struct Call : AttentionInputs<T> {
+  using AttentionInputs<T>::B, AttentionInputs<T>::T_, AttentionInputs<T>::S, AttentionInputs<T>::D;
   const LinearAttention& op;
-  Heads<const T> q, k, v;
-  int64_t B, H, T_, S, D, P, PV;                             // P, PV: D and D + 1 in whole vectors
+  int64_t PV;                                                // D + 1 in whole vectors
   std::vector<RowTiles> tiles;                               // per item
 
-  Call(const LinearAttention& op, const Tensor& qt, const Tensor& kt, const Tensor& vt)
-      : op(op), q(qt), k(kt), v(vt), B(qt.size(0)), H(qt.size(1)), T_(qt.size(2)), S(kt.size(2)), D(qt.size(3)), P(whole_vectors<T>(D)),
-        PV(whole_vectors<T>(D + 1)) {
+  Call(const LinearAttention& op, const Tensor& q, const Tensor& k, const Tensor& v) : AttentionInputs<T>(q, k, v), op(op), PV(whole_vectors<T>(D + 1)) {
     for (int64_t b = 0; b < B; ++b) tiles.emplace_back(op.mask, b, T_, S);
   }
   int64_t grain() const { return std::max<int64_t>(1, int64_t(1e5 / std::max(1.0, double(T_ + S) * double(D * D)))); }
   int64_t rows_t() const { return (T_ + tile_rows) / tile_rows * tile_rows + tile_rows; }
   int64_t rows_s() const { return (S + tile_rows) / tile_rows * tile_rows + tile_rows; }
-};
-
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(T* at) : at_(at) {}
-  T* take(int64_t n) {
-    T* p = at_;
-    at_ += whole_vectors<T>(n);
-    return p;
-  }
-
- private:
-  T* at_;
 };
 
 // φ(x), padded with zeros.
@@ -323,18 +262,6 @@ void backward_head(const Call<T>& c, int64_t unit, T* memory, const Heads<const 
   }
 }
 
-// f(unit, scratch) for every head, each thread with `size` numbers of its own.
-template <class T, class F>
-void each_head(const Call<T>& c, Context& context, int64_t size, F&& f) {
-  const int64_t units = c.B * c.H;
-  const int count = threads_for(units, c.grain());
-  const Tensor memory = context.empty(Shape{count, size}, dtype_of<T>);
-  parallel_for(count, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker)
-      for (int64_t unit = units * worker / count; unit < units * (worker + 1) / count; ++unit) f(unit, memory.data<T>() + worker * size);
-  });
-}
-
 }  // namespace
 
 Tensor LinearAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v, Saved* kept) const {
@@ -346,7 +273,7 @@ Tensor LinearAttention::forward(const Tensor& q, const Tensor& k, const Tensor& 
   with_float(q.dtype(), "linear_attention", [&]<class T>() {
     const Call<T> c(*this, q, k, v);
     const Heads<T> out(y);
-    each_head(c, q.context(), forward_scratch(c), [&](int64_t unit, T* memory) { forward_head(c, unit, memory, out, sums ? sums.data<T>() : nullptr); });
+    each_task<T>(q.context(), c.B * c.H, c.grain(), forward_scratch(c), [&](int64_t unit, T* memory) { forward_head(c, unit, memory, out, sums ? sums.data<T>() : nullptr); });
   });
   if (kept) kept->q = q, kept->k = k, kept->v = v, kept->y = y, kept->sums = sums;
   return y;
@@ -361,60 +288,9 @@ Grads<3> LinearAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& nee
   with_float(g.dtype(), "linear_attention", [&]<class T>() {
     const Call<T> c(*this, kept.q, kept.k, kept.v);
     const Heads<const T> outer(g), y(kept.y);
-    each_head(c, g.context(), Work<T>::size(c), [&](int64_t unit, T* memory) { backward_head(c, unit, memory, outer, y, kept.sums.data<T>(), d); });
+    each_task<T>(g.context(), c.B * c.H, c.grain(), Work<T>::size(c), [&](int64_t unit, T* memory) { backward_head(c, unit, memory, outer, y, kept.sums.data<T>(), d); });
   });
   return d;
-}
-
-LinearAttentionState::LinearAttentionState(Context& context, int64_t batch, int64_t heads, int64_t width, DType dtype, const LinearForm& form)
-    : form_(form), state_(context.zeros({batch, heads, width, width}, dtype)), sums_(context.zeros({batch, heads, width}, dtype)) {}
-
-void LinearAttentionState::append(const Tensor& k, const Tensor& v) {
-  check_attention("linear_attention state", k, k, v, {});
-  require(k.size(0) == state_.size(0) && k.size(1) == state_.size(1) && k.size(3) == state_.size(3), "linear_attention state: k is {}, the state {}", k.shape(),
-          state_.shape());
-  const int64_t D = k.size(3);
-  with_float(k.dtype(), "linear_attention", [&]<class T>() {
-    const Heads<const T> keys(k), values(v);
-    with_map(form_.map, [&]<class Map>(Map) {
-      parallel_for(k.size(0) * k.size(1), std::max<int64_t>(1, int64_t(2e5 / std::max(1.0, double(k.size(2) * D * D)))), [&](int64_t begin, int64_t end) {
-        for (int64_t u = begin; u < end; ++u)
-          fold<T, Map>(keys.at(u), keys.row, values.at(u), values.row, k.size(2), D, state_.data<T>() + u * D * D, sums_.data<T>() + u * D);
-      });
-    });
-  });
-}
-
-Tensor LinearAttentionState::step(const Tensor& q) const {
-  check_attention("linear_attention state", q, q, q, {});
-  require(q.size(0) == state_.size(0) && q.size(1) == state_.size(1) && q.size(3) == state_.size(3), "linear_attention state: q is {}, the state {}", q.shape(),
-          state_.shape());
-  const Tensor y = empty_heads(q);
-  const int64_t D = q.size(3), rows = q.size(2);
-  with_float(q.dtype(), "linear_attention", [&]<class T>() {
-    const Heads<const T> queries(q);
-    const Heads<T> out(y);
-    with_map(form_.map, [&]<class Map>(Map) {
-      parallel_for(q.size(0) * q.size(1), std::max<int64_t>(1, int64_t(2e5 / std::max(1.0, double(rows * D * D)))), [&](int64_t begin, int64_t end) {
-        for (int64_t u = begin; u < end; ++u)
-          for (int64_t i = 0; i < rows; ++i)
-            read_row<T, Map>(queries.at(u, i), state_.data<T>() + u * D * D, sums_.data<T>() + u * D, D, T(form_.scale), T(form_.eps),
-                             form_.floor == Floor::clamp, out.at(u, i));
-      });
-    });
-  });
-  return y;
-}
-
-void LinearAttentionState::reorder(const std::vector<int32_t>& items) {
-  require(int64_t(items.size()) == state_.size(0), "linear_attention state: {} items to keep for a batch of {}", items.size(), state_.size(0));
-  const Tensor state = state_.clone(), sums = sums_.clone();
-  for (size_t b = 0; b < items.size(); ++b) {
-    const auto to = int64_t(b), from = int64_t(items[b]);
-    require(from >= 0 && from < state.size(0), "linear_attention state: there is no item {} in a batch of {}", from, state.size(0));
-    state_.slice(0, to, to + 1).copy_from(state.slice(0, from, from + 1));
-    sums_.slice(0, to, to + 1).copy_from(sums.slice(0, from, from + 1));
-  }
 }
 
 }  // namespace alinea

@@ -1,7 +1,6 @@
 // Scans along a row inside one vector register: log2(lanes) steps of "shift, combine", so that a recurrence over columns runs on
 // consecutive columns of a row-major array. Hillis and Steele, "Data parallel algorithms", CACM 29 (1986).
 #pragma once
-#include <limits>
 #include <utility>
 
 #include "engine/core/vec.h"
@@ -105,27 +104,5 @@ ALINEA_INLINE void from_right(int64_t begin, int64_t end, F&& step) {
   if (j < end) step(j, Part{end - j});
   for (j -= lanes<T>; j >= begin; j -= lanes<T>) step(j, Whole{});
 }
-
-/// e^x for x ≤ 0, where neither overflow nor a scale in two halves is needed. Below -87.3 it is 0; NaN stays NaN.
-ALINEA_INLINE Vec<float> exp_nonpositive(Vec<float> x) {
-  const Vec<float> clamped = max(splat(-87.33654f), x);      // NaN passes: the comparison is false
-  const Vec<float> shifted = clamped * 1.44269504f + 0x1.8p23f, n = shifted - 0x1.8p23f;
-  Vec<float> r = clamped - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
-  Vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  VecMask<float> bits;
-  std::memcpy(&bits, &shifted, sizeof bits);
-  const VecMask<float> power = (bits - (0x4B400000 - 127)) << 23;
-  Vec<float> scale;
-  std::memcpy(&scale, &power, sizeof scale);
-  const Vec<float> y = p * scale;
-  return x < -87.33654f ? splat(0.0f) : y;
-}
-ALINEA_INLINE Vec<double> exp_nonpositive(Vec<double> x) { return exp(x); }
 
 }  // namespace alinea

@@ -23,7 +23,8 @@ ALINEA_INLINE void fill_row(T* y, int64_t n, T value) {
   for (int64_t i = 0; i < n; ++i) y[i] = value;
 }
 
-template <class T>
+// softmax, or its logarithm.
+template <bool logarithm, class T>
 ALINEA_KERNEL void softmax_rows(const T* in, T* out, int64_t n, int64_t begin, int64_t end) {
   constexpr T lowest = -std::numeric_limits<T>::infinity();
   for (int64_t r = begin; r < end; ++r) {
@@ -31,32 +32,21 @@ ALINEA_KERNEL void softmax_rows(const T* in, T* out, int64_t n, int64_t begin, i
     T* y = out + r * n;
     const T m = row_max(x, n);
     if (m == lowest) {
-      fill_row(y, n, T(0));
+      fill_row(y, n, logarithm ? lowest : T(0));
       continue;
     }
     const T total = row_sum<T>(n, [&](int64_t i, int64_t rest) __attribute__((always_inline)) {
-      const Vec<T> e = exp(load_up_to(x + i, rest, lowest) - m);
-      store_up_to(y + i, e, rest);
+      const Vec<T> e = exp_nonpositive(load_up_to(x + i, rest, lowest) - m);
+      if (!logarithm) store_up_to(y + i, e, rest);
       return e;
     });
-    const T scale = T(1) / total;
-    for (int64_t i = 0; i < n; i += lanes<T>) store_up_to(y + i, load_up_to(y + i, n - i) * scale, n - i);
-  }
-}
-
-template <class T>
-ALINEA_KERNEL void log_softmax_rows(const T* in, T* out, int64_t n, int64_t begin, int64_t end) {
-  constexpr T lowest = -std::numeric_limits<T>::infinity();
-  for (int64_t r = begin; r < end; ++r) {
-    const T* x = in + r * n;
-    T* y = out + r * n;
-    const T m = row_max(x, n);
-    if (m == lowest) {
-      fill_row(y, n, lowest);
-      continue;
+    if (logarithm) {
+      const T log_total = std::log(total);
+      for (int64_t i = 0; i < n; i += lanes<T>) store_up_to(y + i, load_up_to(x + i, n - i) - m - log_total, n - i);
+    } else {
+      const T scale = T(1) / total;
+      for (int64_t i = 0; i < n; i += lanes<T>) store_up_to(y + i, load_up_to(y + i, n - i) * scale, n - i);
     }
-    const T log_total = std::log(row_sum<T>(n, [&](int64_t i, int64_t rest) __attribute__((always_inline)) { return exp(load_up_to(x + i, rest, lowest) - m); }));
-    for (int64_t i = 0; i < n; i += lanes<T>) store_up_to(y + i, load_up_to(x + i, n - i) - m - log_total, n - i);
   }
 }
 
@@ -84,80 +74,56 @@ ALINEA_KERNEL void log_softmax_backward_rows(const T* kept, const T* grad, T* ou
   }
 }
 
-void check(const Tensor& x, std::string_view op) {
+// y from x by rows(in, out, n, begin, end), or by gpu(x, y).
+template <class Rows, class Gpu>
+Tensor run_forward(std::string_view op, const Tensor& x, Rows&& rows, Gpu&& gpu) {
   require(x.rank() >= 1, "{}: x has no axes; it needs at least one, [..., C]", op);
+  const Tensor y = x.context().empty(x.shape(), x.dtype());
+  const int64_t n = x.shape().last();
+  auto cpu = [&]<class T>() {
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { rows(in, out, n, begin, end); });
+  };
+  on_device(x, [&] { with_float(x.dtype(), op, cpu); }, [&] { gpu(x, y); });
+  return y;
+}
+
+// dx from y and g, in place of g where nobody else holds it, by rows(y, g, dx, n, begin, end) or by gpu(y, g, dx).
+template <class Rows, class Gpu>
+Tensor run_backward(std::string_view op, const Tensor& y, Tensor&& g, int64_t work, Rows&& rows, Gpu&& gpu) {
+  g = g.compact();
+  const int64_t n = g.shape().last();
+  const Tensor dx = g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
+  auto cpu = [&]<class T>() {
+    const T *kept = y.data<T>(), *in = g.data<T>();
+    T* out = dx.data<T>();
+    parallel_for(g.shape().rows(), row_grain(work * n), [&](int64_t begin, int64_t end) { rows(kept, in, out, n, begin, end); });
+  };
+  on_device(g, [&] { with_float(g.dtype(), op, cpu); }, [&] { gpu(y, g, dx); });
+  return dx;
 }
 
 }  // namespace
 
 Tensor Softmax::forward(const Tensor& x, Saved* kept) const {
-  check(x, "softmax");
-  const Tensor y = x.context().empty(x.shape(), x.dtype());
-  const int64_t n = x.shape().last();
-  on_device(
-      x,
-      [&] {
-        with_float(x.dtype(), "softmax", [&]<class T>() {
-          const T* in = x.data<T>();
-          T* out = y.data<T>();
-          parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { softmax_rows(in, out, n, begin, end); });
-        });
-      },
-      [&] { cuda::softmax(x, y); });
+  const Tensor y = run_forward("softmax", x, [](auto... rows) { softmax_rows<false>(rows...); }, [](auto&... t) { cuda::softmax(t...); });
   if (kept) kept->y = y;
   return y;
 }
 
 Grads<1> Softmax::backward(Saved&& kept, Tensor&& g, const Needs<1>&) const {
-  g = g.compact();
-  const int64_t n = g.shape().last();
-  const Tensor dx = g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
-  on_device(
-      g,
-      [&] {
-        with_float(g.dtype(), "softmax", [&]<class T>() {
-          const T *y = kept.y.data<T>(), *in = g.data<T>();
-          T* out = dx.data<T>();
-          parallel_for(g.shape().rows(), row_grain(n), [&](int64_t begin, int64_t end) { softmax_backward_rows(y, in, out, n, begin, end); });
-        });
-      },
-      [&] { cuda::softmax_backward(kept.y, g, dx); });
-  return {dx};
+  return {run_backward("softmax", kept.y, std::move(g), 1, [](auto... rows) { softmax_backward_rows(rows...); }, [](auto&... t) { cuda::softmax_backward(t...); })};
 }
 
 Tensor LogSoftmax::forward(const Tensor& x, Saved* kept) const {
-  check(x, "log_softmax");
-  const Tensor y = x.context().empty(x.shape(), x.dtype());
-  const int64_t n = x.shape().last();
-  on_device(
-      x,
-      [&] {
-        with_float(x.dtype(), "log_softmax", [&]<class T>() {
-          const T* in = x.data<T>();
-          T* out = y.data<T>();
-          parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { log_softmax_rows(in, out, n, begin, end); });
-        });
-      },
-      [&] { cuda::log_softmax(x, y); });
+  const Tensor y = run_forward("log_softmax", x, [](auto... rows) { softmax_rows<true>(rows...); }, [](auto&... t) { cuda::log_softmax(t...); });
   if (kept) kept->y = y;
   return y;
 }
 
 Grads<1> LogSoftmax::backward(Saved&& kept, Tensor&& g, const Needs<1>&) const {
-  g = g.compact();
-  const int64_t n = g.shape().last();
-  const Tensor dx = g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
-  on_device(
-      g,
-      [&] {
-        with_float(g.dtype(), "log_softmax", [&]<class T>() {
-          const T *y = kept.y.data<T>(), *in = g.data<T>();
-          T* out = dx.data<T>();
-          parallel_for(g.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { log_softmax_backward_rows(y, in, out, n, begin, end); });
-        });
-      },
-      [&] { cuda::log_softmax_backward(kept.y, g, dx); });
-  return {dx};
+  return {run_backward("log_softmax", kept.y, std::move(g), 4, [](auto... rows) { log_softmax_backward_rows(rows...); }, [](auto&... t) { cuda::log_softmax_backward(t...); })};
 }
 
 }  // namespace alinea

@@ -2,8 +2,7 @@
 
 #include <limits>
 
-#include "engine/core/parallel.h"
-#include "engine/ops/heads.h"
+#include "engine/ops/attention_call.h"
 #include "engine/ops/softmax_tile.h"
 #include "engine/ops/tile.h"
 
@@ -15,16 +14,14 @@ constexpr int64_t tile_rows = 64, forward_columns = 128, backward_columns = 64;
 
 // Everything that a part of the work needs to know about one call.
 template <class T>
-struct Call {
+struct Call : AttentionInputs<T> {
+  using AttentionInputs<T>::B, AttentionInputs<T>::H, AttentionInputs<T>::T_, AttentionInputs<T>::S, AttentionInputs<T>::D;
   const SoftmaxAttention& op;
-  Heads<const T> q, k, v;
-  int64_t B, H, T_, S, D, padded;                            // padded: D in whole vectors
   double scale;
   int64_t parts;                                             // a head's row tiles go round to this many parts
 
-  Call(const SoftmaxAttention& op, const Tensor& qt, const Tensor& kt, const Tensor& vt)
-      : op(op), q(qt), k(kt), v(vt), B(qt.size(0)), H(qt.size(1)), T_(qt.size(2)), S(kt.size(2)), D(qt.size(3)), padded(whole_vectors<T>(D)),
-        scale(op.scale != 0 ? op.scale : 1 / std::sqrt(double(D))) {
+  Call(const SoftmaxAttention& op, const Tensor& q, const Tensor& k, const Tensor& v)
+      : AttentionInputs<T>(q, k, v), op(op), scale(op.scale != 0 ? op.scale : 1 / std::sqrt(double(D))) {
     const int64_t heads = B * H, tiles = (T_ + tile_rows - 1) / tile_rows;
     parts = heads % threads() == 0 || heads >= 4 * threads() ? 1 : std::min<int64_t>(threads(), tiles);
   }
@@ -42,26 +39,11 @@ struct Call {
   DropoutTile dropout_tile(int64_t unit, int64_t row, int64_t column) const { return {op.key, op.dropout, (unit * T_ + row), column, (S + 3) / 4}; }
 };
 
-// Scratch memory of one thread, one block after the other.
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(T* at) : at_(at) {}
-  T* take(int64_t n) {
-    T* p = at_;
-    at_ += whole_vectors<T>(n);
-    return p;
-  }
-
- private:
-  T* at_;
-};
-
 // Row tiles part, part + parts, … of one head.
 template <class T>
 void forward_head(const Call<T>& c, int64_t unit, int64_t part, T* memory, const Heads<T>& y, T* log_sum) {
   Scratch<T> scratch(memory);
-  const int64_t P = c.padded, ld = forward_columns, wide = (c.S + panel_width<T> - 1) / panel_width<T> * panel_width<T>;
+  const int64_t P = c.P, ld = forward_columns, wide = (c.S + panel_width<T> - 1) / panel_width<T> * panel_width<T>;
   T* keys = scratch.take(wide * P);
   T* values = scratch.take(whole_fours(c.S) * P);
   T* rows = scratch.take(tile_rows * P);
@@ -100,30 +82,24 @@ void forward_head(const Call<T>& c, int64_t unit, int64_t part, T* memory, const
 
 template <class T>
 int64_t forward_scratch(const Call<T>& c) {
-  return (2 * c.S + panel_width<T> + 4 + 2 * tile_rows) * c.padded + 2 * tile_rows * forward_columns + 8 * lanes<T>;
+  return (2 * c.S + panel_width<T> + 4 + 2 * tile_rows) * c.P + 2 * tile_rows * forward_columns + 8 * lanes<T>;
 }
 
 template <class T>
 void run_forward(const Call<T>& c, const Tensor& y, const Tensor& log_sum) {
   const Heads<T> out(y);
   T* sums = log_sum ? log_sum.data<T>() : nullptr;
-  const int count = threads_for(c.tasks(), c.grain());
   const bool single = c.T_ <= 2 && !c.drops();               // decoding: nothing is packed, a row is read once
   const int64_t size = single ? whole_vectors<T>(c.S + c.D) : forward_scratch(c);
-  const Tensor memory = y.context().empty(Shape{count, size}, y.dtype());
-  parallel_for(count, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker)
-      for (int64_t task = c.tasks() * worker / count; task < c.tasks() * (worker + 1) / count; ++task) {
-        const int64_t unit = task / c.parts;
-        T* scratch = memory.data<T>() + worker * size;
-        if (!single) {
-          forward_head(c, unit, task % c.parts, scratch, out, sums);
-          continue;
-        }
-        for (int64_t i = 0; i < c.T_; ++i)
-          softmax_row<T>({c.q.at(unit, i), c.k.at(unit), c.k.row, c.v.at(unit), c.v.row, c.op.mask.visible(unit / c.H, i, c.S), c.D, T(c.scale), scratch,
-                          out.at(unit, i), sums ? sums + unit * c.T_ + i : nullptr});
-      }
+  each_task<T>(y.context(), c.tasks(), c.grain(), size, [&](int64_t task, T* scratch) {
+    const int64_t unit = task / c.parts;
+    if (!single) {
+      forward_head(c, unit, task % c.parts, scratch, out, sums);
+      return;
+    }
+    for (int64_t i = 0; i < c.T_; ++i)
+      softmax_row<T>({c.q.at(unit, i), c.k.at(unit), c.k.row, c.v.at(unit), c.v.row, c.op.mask.visible(unit / c.H, i, c.S), c.D, T(c.scale), scratch,
+                      out.at(unit, i), sums ? sums + unit * c.T_ + i : nullptr});
   });
 }
 
@@ -139,7 +115,7 @@ template <class T>
 void backward_head(const Call<T>& c, int64_t unit, int64_t part, T* memory, const Heads<const T>& g, const Heads<const T>& y, const T* log_sum, const Gradients<T>& d) {
   Scratch<T> scratch(memory);
   constexpr int64_t ld = backward_columns;
-  const int64_t P = c.padded, tiles = (c.T_ + tile_rows - 1) / tile_rows, all = tiles * tile_rows;
+  const int64_t P = c.P, tiles = (c.T_ + tile_rows - 1) / tile_rows, all = tiles * tile_rows;
   T* queries = scratch.take(all * P);
   T* outer = scratch.take(all * P);
   T* dq = scratch.take(all * P);
@@ -195,7 +171,7 @@ void backward_head(const Call<T>& c, int64_t unit, int64_t part, T* memory, cons
 template <class T>
 int64_t backward_scratch(const Call<T>& c) {
   const int64_t all = (c.T_ + tile_rows - 1) / tile_rows * tile_rows;
-  return (3 * all + 5 * backward_columns) * c.padded + all + 3 * tile_rows * backward_columns + 16 * lanes<T>;
+  return (3 * all + 5 * backward_columns) * c.P + all + 3 * tile_rows * backward_columns + 16 * lanes<T>;
 }
 
 // `partial` [parts, …] holds one gradient per part of the rows; they are added in the order of the parts.
@@ -223,16 +199,10 @@ void run_backward(const Call<T>& c, const SoftmaxAttention::Saved& kept, const T
     return Heads<T>(c.parts == 1 ? whole : partial.slice(0, part, part + 1).reshape({c.B, c.S, c.H, c.D}).permute({0, 2, 1, 3}));
   };
   const Heads<const T> outer(g), out(kept.y);
-  const int count = threads_for(c.tasks(), c.grain());
-  const int64_t size = backward_scratch(c);
-  const Tensor memory = context.empty(Shape{count, size}, g.dtype());
-  parallel_for(count, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker)
-      for (int64_t task = c.tasks() * worker / count; task < c.tasks() * (worker + 1) / count; ++task) {
-        const int64_t part = task % c.parts;
-        const Gradients<T> to{Heads<T>(d[0]), target(d[1], dk, part), target(d[2], dv, part), need[0].wanted, need[1].wanted, need[2].wanted};
-        backward_head(c, task / c.parts, part, memory.data<T>() + worker * size, outer, out, kept.log_sum.data<T>(), to);
-      }
+  each_task<T>(context, c.tasks(), c.grain(), backward_scratch(c), [&](int64_t task, T* scratch) {
+    const int64_t part = task % c.parts;
+    const Gradients<T> to{Heads<T>(d[0]), target(d[1], dk, part), target(d[2], dv, part), need[0].wanted, need[1].wanted, need[2].wanted};
+    backward_head(c, task / c.parts, part, scratch, outer, out, kept.log_sum.data<T>(), to);
   });
   if (c.parts > 1) {
     if (need[1]) add_parts<T>(dk, d[1]);

@@ -9,27 +9,6 @@ namespace alinea {
 
 namespace {
 
-// e^x for x ≤ 0, the only case here: no overflow to care for, and what underflows stays at 2^-126. NaN stays NaN.
-ALINEA_INLINE Vec<float> exp_negative(Vec<float> x) {
-  const Vec<float> low = Vec<float>{} - 87.33654f, clamped = low > x ? low : x, magic = Vec<float>{} + 0x1.8p23f;
-  const Vec<float> shifted = clamped * 1.44269504f + magic, n = shifted - magic;
-  Vec<float> r = clamped - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
-  Vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  VecMask<float> bits;
-  std::memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits << 23) + (127 << 23);                         // magic's own bits are shifted out
-  Vec<float> power;
-  std::memcpy(&power, &bits, sizeof power);
-  return p * power;
-}
-ALINEA_INLINE Vec<double> exp_negative(Vec<double> x) { return exp(x); }
-
 template <class T>
 ALINEA_INLINE VecMask<T> lane_numbers() {
   VecMask<T> v;
@@ -64,7 +43,7 @@ ALINEA_KERNEL void online(const OnlineSoftmax<T>& t) {
       Vec<T> total{};
       const T* f = t.factors ? t.factors + r * t.ld : nullptr;
       for (j = 0; j < n; j += lanes<T>) {
-        Vec<T> e = exp_negative(load(s + j) - now);
+        Vec<T> e = exp_nonpositive(load(s + j) - now);
         if (j + lanes<T> > n) e = first_lanes(e, n - j, T(0));
         total += e;
         store(s + j, f ? e * load(f + j) : e);
@@ -84,7 +63,7 @@ ALINEA_KERNEL void slopes_of(const SoftmaxSlopes<T>& t) {
     const T log_sum = t.log_sum[r], delta = t.delta[r];
     int64_t j = 0;
     for (; j < n; j += lanes<T>) {
-      Vec<T> p = exp_negative(load(w + j) - log_sum), g = load(s + j);
+      Vec<T> p = exp_nonpositive(load(w + j) - log_sum), g = load(s + j);
       if (j + lanes<T> > n) p = first_lanes(p, n - j, T(0)), g = first_lanes(g, n - j, T(0));
       if (f) g *= load(f + j);
       store(s + j, p * (g - delta));
@@ -126,7 +105,7 @@ ALINEA_KERNEL void one_row(const SoftmaxRow<T>& t) {
   }
   const T most = max_of(top);
   for (int64_t j = 0; j < n; j += L) {
-    Vec<T> e = exp_negative(load(t.scores + j) - most);
+    Vec<T> e = exp_nonpositive(load(t.scores + j) - most);
     if (j + L > n) e = first_lanes(e, n - j, T(0));
     total += e;
     store(t.scores + j, e);
