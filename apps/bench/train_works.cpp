@@ -72,7 +72,8 @@ Step training_step(Context& c, const Training& t) {
 Training speech_to_text(const std::string& stem, bool emma) {
   S2TConfig m;
   m.d_model = 256, m.heads = 8, m.ffn = 1024, m.encoder_layers = 6, m.decoder_layers = 6;
-  m.stem = stem == "conv2d" ? StemConfig{.kind = stem, .layers = 2, .kernel = 3, .channels = 256} : StemConfig{.kind = stem, .layers = 2, .kernel = 5, .channels = 1024};
+  m.stem = stem == "conv2d" ? StemConfig{.kind = stem, .layers = 2, .kernel = 3, .channels = 256}
+                            : StemConfig{.kind = stem, .layers = 2, .kernel = 5, .channels = 1024};
   m.encoder_conv_kernel = 0, m.encoder_chunk = 0;
   m.activation_dropout = 0.1;
   m.target_words = 8000;

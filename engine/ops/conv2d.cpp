@@ -11,23 +11,36 @@ namespace alinea {
 
 namespace {
 
-constexpr int64_t tall = 1024;                               // rows of a product: packing the weights pays, and the copy stays in the cache
+constexpr int64_t tall = 1024;  // rows of a product: packing the weights pays, and the copy stays in the cache
 
 // Sizes of one call and how its output is cut. A window is the N · C numbers that a tap row reads for one output.
 struct Plan {
   int64_t B, H, W, C, O, M, N, s0, s1, p0, p1, rows, columns;
-  int64_t window;                                            // N · C
-  bool folded;                                               // im2col: a line of the copy holds all M tap rows
-  int64_t lines, tiles;                                      // output rows per tile, tiles per item
+  int64_t window;        // N · C
+  bool folded;           // im2col: a line of the copy holds all M tap rows
+  int64_t lines, tiles;  // output rows per tile, tiles per item
 
   Plan(const Conv2d& op, const Shape& x, const Shape& w)
-      : B(x[0]), H(x[1]), W(x[2]), C(x[3]), O(w[0]), M(w[2]), N(w[3]), s0(op.stride[0]), s1(op.stride[1]), p0(op.padding[0]), p1(op.padding[1]),
-        rows(op.output_size(0, H, M)), columns(op.output_size(1, W, N)), window(N * C), folded(M * window < 128) {
+      : B(x[0]),
+        H(x[1]),
+        W(x[2]),
+        C(x[3]),
+        O(w[0]),
+        M(w[2]),
+        N(w[3]),
+        s0(op.stride[0]),
+        s1(op.stride[1]),
+        p0(op.padding[0]),
+        p1(op.padding[1]),
+        rows(op.output_size(0, H, M)),
+        columns(op.output_size(1, W, N)),
+        window(N * C),
+        folded(M * window < 128) {
     const int64_t most = std::max<int64_t>(1, std::min(tall / columns, B * rows / threads()));
     tiles = (rows + most - 1) / most;
     lines = (rows + tiles - 1) / tiles;
   }
-  int64_t outputs() const { return rows * columns; }         // of one item
+  int64_t outputs() const { return rows * columns; }  // of one item
   int64_t depth() const { return M * window; }
   int64_t parts() const { return std::min<int64_t>(threads(), B * tiles); }
   int64_t products() const { return folded ? 1 : M; }
@@ -59,7 +72,8 @@ ALINEA_INLINE void gather_line(const Plan& p, const T* x, int64_t r, T* to, int6
   const bool outside = r < 0 || r >= p.H;
   for (int64_t j = 0; j < p.columns; ++j, to += step) {
     const int64_t column = j * p.s1 - p.p1;
-    const int64_t first = outside ? p.N : std::clamp<int64_t>(-column, 0, p.N), last = outside ? p.N : std::clamp<int64_t>(p.W - column, first, p.N);
+    const int64_t first = outside ? p.N : std::clamp<int64_t>(-column, 0, p.N),
+                  last = outside ? p.N : std::clamp<int64_t>(p.W - column, first, p.N);
     for (int64_t e = 0; e < first * p.C; ++e) to[e] = T(0);
     if (last > first) std::memcpy(to + first * p.C, x + (r * p.W + column + first) * p.C, size_t((last - first) * p.C) * sizeof(T));
     for (int64_t e = last * p.C; e < p.window; ++e) to[e] = T(0);
@@ -71,11 +85,13 @@ template <class T>
 void gather(const Plan& p, const T* x, int64_t first, int64_t count, T* to) {
   if (p.folded) {
     for (int64_t i = 0; i < count; ++i)
-      for (int64_t m = 0; m < p.M; ++m) gather_line(p, x, (first + i) * p.s0 + m - p.p0, to + (i * p.columns * p.M + m) * p.window, p.depth());
+      for (int64_t m = 0; m < p.M; ++m)
+        gather_line(p, x, (first + i) * p.s0 + m - p.p0, to + (i * p.columns * p.M + m) * p.window, p.depth());
     return;
   }
   for (int64_t f = 0; f < p.s0; ++f)
-    for (int64_t i = 0; i < p.run(f, count); ++i, to += p.columns * p.window) gather_line(p, x, (first + i) * p.s0 + f - p.p0, to, p.window);
+    for (int64_t i = 0; i < p.run(f, count); ++i, to += p.columns * p.window)
+      gather_line(p, x, (first + i) * p.s0 + f - p.p0, to, p.window);
 }
 
 // The windows of a row added up at their places: the reverse of gather_line.
@@ -83,7 +99,8 @@ template <class T>
 ALINEA_KERNEL void scatter_line(const Plan& p, const T* from, T* x) {
   std::memset(x, 0, size_t(p.W * p.C) * sizeof(T));
   for (int64_t j = 0; j < p.columns; ++j, from += p.window) {
-    const int64_t column = j * p.s1 - p.p1, first = std::clamp<int64_t>(-column, 0, p.N), last = std::clamp<int64_t>(p.W - column, first, p.N);
+    const int64_t column = j * p.s1 - p.p1, first = std::clamp<int64_t>(-column, 0, p.N),
+                  last = std::clamp<int64_t>(p.W - column, first, p.N);
     const int64_t n = (last - first) * p.C;
     const T* a = from + first * p.C;
     T* to = x + (column + first) * p.C;
@@ -133,15 +150,23 @@ Tensor convolve(const Plan& p, const Tensor& x, const Tensor& weight, const Tens
   parallel_for(p.parts(), 1, [&](int64_t first_part, int64_t last_part) {
     for (int64_t part = first_part; part < last_part; ++part) {
       T* copy = copies.data<T>() + part * p.copy_count();
-      p.each_tile(p.B * p.tiles * part / p.parts(), p.B * p.tiles * (part + 1) / p.parts(), [&](int64_t item, int64_t first, int64_t count) {
-        gather(p, x.data<T>() + item * p.H * p.W * p.C, first, count, copy);
-        const int64_t begin = item * p.outputs() + first * p.columns, n = count * p.columns;
-        for (int64_t m = 0; m < p.products(); ++m)
-          gemm(context,
-               Gemm{.transpose_b = true, .m = n, .n = p.O, .k = p.width(), .lda = p.width(), .ldb = p.depth(), .ldc = p.O, .beta = m == 0 ? 0.0 : 1.0},
-               copy + p.tap_begin(m, count), w.data<T>() + m * p.window, flat.data<T>() + begin * p.O);
-        if (in_place != Activation::gelu) bias_activation(flat.slice(0, begin, begin + n), bias, in_place, false);
-      });
+      p.each_tile(p.B * p.tiles * part / p.parts(), p.B * p.tiles * (part + 1) / p.parts(),
+                  [&](int64_t item, int64_t first, int64_t count) {
+                    gather(p, x.data<T>() + item * p.H * p.W * p.C, first, count, copy);
+                    const int64_t begin = item * p.outputs() + first * p.columns, n = count * p.columns;
+                    for (int64_t m = 0; m < p.products(); ++m)
+                      gemm(context,
+                           Gemm{.transpose_b = true,
+                                .m = n,
+                                .n = p.O,
+                                .k = p.width(),
+                                .lda = p.width(),
+                                .ldb = p.depth(),
+                                .ldc = p.O,
+                                .beta = m == 0 ? 0.0 : 1.0},
+                           copy + p.tap_begin(m, count), w.data<T>() + m * p.window, flat.data<T>() + begin * p.O);
+                    if (in_place != Activation::gelu) bias_activation(flat.slice(0, begin, begin + n), bias, in_place, false);
+                  });
     }
   });
   return h;
@@ -151,20 +176,28 @@ Tensor convolve(const Plan& p, const Tensor& x, const Tensor& weight, const Tens
 template <class T>
 Tensor weight_gradient(const Plan& p, const Tensor& g, const Tensor& x, const Need& need) {
   Context& context = x.context();
-  const Tensor sums = context.empty(Shape{p.parts(), p.O * p.depth()}, x.dtype()), copies = context.empty(Shape{p.parts(), p.copy_count()}, x.dtype());
+  const Tensor sums = context.empty(Shape{p.parts(), p.O * p.depth()}, x.dtype()),
+               copies = context.empty(Shape{p.parts(), p.copy_count()}, x.dtype());
   parallel_for(p.parts(), 1, [&](int64_t first_part, int64_t last_part) {
     for (int64_t part = first_part; part < last_part; ++part) {
       T *copy = copies.data<T>() + part * p.copy_count(), *sum = sums.data<T>() + part * p.O * p.depth();
       bool started = false;
-      p.each_tile(p.B * p.tiles * part / p.parts(), p.B * p.tiles * (part + 1) / p.parts(), [&](int64_t item, int64_t first, int64_t count) {
-        gather(p, x.data<T>() + item * p.H * p.W * p.C, first, count, copy);
-        for (int64_t m = 0; m < p.products(); ++m)
-          gemm(context,
-               Gemm{.transpose_a = true, .m = p.O, .n = p.width(), .k = count * p.columns, .lda = p.O, .ldb = p.width(), .ldc = p.depth(),
-                    .beta = started ? 1.0 : 0.0},
-               g.data<T>() + (item * p.outputs() + first * p.columns) * p.O, copy + p.tap_begin(m, count), sum + m * p.window);
-        started = true;
-      });
+      p.each_tile(p.B * p.tiles * part / p.parts(), p.B * p.tiles * (part + 1) / p.parts(),
+                  [&](int64_t item, int64_t first, int64_t count) {
+                    gather(p, x.data<T>() + item * p.H * p.W * p.C, first, count, copy);
+                    for (int64_t m = 0; m < p.products(); ++m)
+                      gemm(context,
+                           Gemm{.transpose_a = true,
+                                .m = p.O,
+                                .n = p.width(),
+                                .k = count * p.columns,
+                                .lda = p.O,
+                                .ldb = p.width(),
+                                .ldc = p.depth(),
+                                .beta = started ? 1.0 : 0.0},
+                           g.data<T>() + (item * p.outputs() + first * p.columns) * p.O, copy + p.tap_begin(m, count), sum + m * p.window);
+                    started = true;
+                  });
       if (!started) std::fill_n(sum, p.O * p.depth(), T(0));
     }
   });
@@ -182,15 +215,23 @@ void input_rows(const Plan& p, Context& context, const T* g, const T* w, int64_t
     if (!started && (begin > first || end < first + count)) std::fill_n(copy, count * p.columns * p.window, T(0)), started = true;
     if (begin >= end) continue;
     gemm(context,
-         Gemm{.m = (end - begin) * p.columns, .n = p.window, .k = p.O, .lda = p.O, .ldb = p.depth(), .ldc = p.window, .beta = started ? 1.0 : 0.0},
+         Gemm{.m = (end - begin) * p.columns,
+              .n = p.window,
+              .k = p.O,
+              .lda = p.O,
+              .ldb = p.depth(),
+              .ldc = p.window,
+              .beta = started ? 1.0 : 0.0},
          g + (begin - shift) * p.columns * p.O, w + m * p.window, copy + (begin - first) * p.columns * p.window);
     started = true;
   }
   for (int64_t i = 0; i < count; ++i) {
     const int64_t r = (first + i) * p.s0 + f - p.p0;
     if (r < 0 || r >= p.H) continue;
-    if (f < p.M) scatter_line(p, copy + i * p.columns * p.window, dx + r * p.W * p.C);
-    else std::memset(dx + r * p.W * p.C, 0, size_t(p.W * p.C) * sizeof(T));
+    if (f < p.M)
+      scatter_line(p, copy + i * p.columns * p.window, dx + r * p.W * p.C);
+    else
+      std::memset(dx + r * p.W * p.C, 0, size_t(p.W * p.C) * sizeof(T));
   }
 }
 
@@ -198,9 +239,11 @@ void input_rows(const Plan& p, Context& context, const T* g, const T* w, int64_t
 template <class T>
 Tensor input_gradient(const Plan& p, const Tensor& g, const Tensor& weight) {
   Context& context = weight.context();
-  const int64_t all = (p.H + p.p0 + p.s0 - 1) / p.s0, tiles = (all + p.lines - 1) / p.lines, parts = std::min<int64_t>(threads(), p.B * tiles);
+  const int64_t all = (p.H + p.p0 + p.s0 - 1) / p.s0, tiles = (all + p.lines - 1) / p.lines,
+                parts = std::min<int64_t>(threads(), p.B * tiles);
   const int64_t room = p.lines * p.columns * p.window;
-  const Tensor w = repacked<T>(p, weight), dx = context.empty(Shape{p.B, p.H, p.W, p.C}, weight.dtype()), copies = context.empty(Shape{parts, room}, weight.dtype());
+  const Tensor w = repacked<T>(p, weight), dx = context.empty(Shape{p.B, p.H, p.W, p.C}, weight.dtype()),
+               copies = context.empty(Shape{parts, room}, weight.dtype());
   parallel_for(parts, 1, [&](int64_t first_part, int64_t last_part) {
     for (int64_t part = first_part; part < last_part; ++part)
       for (int64_t i = p.B * tiles * part / parts; i < p.B * tiles * (part + 1) / parts; ++i) {
@@ -217,14 +260,16 @@ Tensor input_gradient(const Plan& p, const Tensor& g, const Tensor& weight) {
 
 Tensor Conv2d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const {
   cpu_only(x, "conv2d");
-  require(stride[0] >= 1 && stride[1] >= 1 && padding[0] >= 0 && padding[1] >= 0, "conv2d: stride {}, {} and padding {}, {}; stride starts at 1, padding at 0",
-          stride[0], stride[1], padding[0], padding[1]);
+  require(stride[0] >= 1 && stride[1] >= 1 && padding[0] >= 0 && padding[1] >= 0,
+          "conv2d: stride {}, {} and padding {}, {}; stride starts at 1, padding at 0", stride[0], stride[1], padding[0], padding[1]);
   require(x.rank() == 4 && weight.rank() == 4 && x.size(3) == weight.size(1) && weight.size(2) >= 1 && weight.size(3) >= 1,
           "conv2d: x is {} and weight {}; x must be [B, H, W, C] and weight [O, C, M, N]", x.shape(), weight.shape());
-  require(!bias || bias.shape() == Shape{weight.size(0)}, "conv2d: bias is {}, weight {} needs [{}]", bias.shape(), weight.shape(), weight.size(0));
+  require(!bias || bias.shape() == Shape{weight.size(0)}, "conv2d: bias is {}, weight {} needs [{}]", bias.shape(), weight.shape(),
+          weight.size(0));
   require(x.dtype() == weight.dtype(), "conv2d: x is {} and weight is {}; both must have one dtype", x.dtype(), weight.dtype());
   require(x.size(1) + 2 * padding[0] >= weight.size(2) && x.size(2) + 2 * padding[1] >= weight.size(3),
-          "conv2d: x {} with padding {}, {} is smaller than the kernel {} x {}; pad more", x.shape(), padding[0], padding[1], weight.size(2), weight.size(3));
+          "conv2d: x {} with padding {}, {} is smaller than the kernel {} x {}; pad more", x.shape(), padding[0], padding[1],
+          weight.size(2), weight.size(3));
   const Plan plan(*this, x.shape(), weight.shape());
   Tensor h;
   with_float(x.dtype(), "conv2d", [&]<class T>() { h = convolve<T>(plan, x, weight, bias, activation); });

@@ -44,11 +44,11 @@ double largest_difference(const std::vector<double>& a, const std::vector<double
 
 const Case cases[] = {
     {{}, {1, 1, 1, 1}, {1, 1, 1, 1}},
-    {{.stride = {2, 2}, .padding = {1, 1}}, {3, 41, 80, 1}, {8, 1, 3, 3}},            // several tiles of im2col
-    {{.stride = {2, 2}, .padding = {1, 1}}, {2, 101, 40, 48}, {5, 48, 3, 3}},         // several tiles of shifted rows
+    {{.stride = {2, 2}, .padding = {1, 1}}, {3, 41, 80, 1}, {8, 1, 3, 3}},     // several tiles of im2col
+    {{.stride = {2, 2}, .padding = {1, 1}}, {2, 101, 40, 48}, {5, 48, 3, 3}},  // several tiles of shifted rows
     {{.stride = {1, 1}, .padding = {1, 1}}, {1, 120, 20, 20}, {3, 20, 3, 3}},
-    {{.stride = {3, 2}, .padding = {0, 1}}, {2, 14, 9, 70}, {4, 70, 2, 4}},           // rows that no window sees
-    {{.stride = {1, 3}, .padding = {4, 0}}, {2, 3, 11, 30}, {4, 30, 5, 2}},           // windows that see padding alone
+    {{.stride = {3, 2}, .padding = {0, 1}}, {2, 14, 9, 70}, {4, 70, 2, 4}},  // rows that no window sees
+    {{.stride = {1, 3}, .padding = {4, 0}}, {2, 3, 11, 30}, {4, 30, 5, 2}},  // windows that see padding alone
     {{.stride = {5, 5}, .padding = {2, 3}}, {2, 23, 17, 2}, {3, 2, 4, 3}},
 };
 
@@ -91,7 +91,7 @@ TEST_CASE("conv2d adds to a parameter's gradient buffer and computes nothing for
   CHECK(!d[2]);
   CHECK(d[1].shares_storage(into));
   const auto v = into.values<double>();
-  CHECK(v[0] == 100 + 2 * 3 * 3);                                                     // tap 0 misses the first row of outputs
+  CHECK(v[0] == 100 + 2 * 3 * 3);  // tap 0 misses the first row of outputs
   CHECK(v[1] == 100 + 2 * 4 * 3);
 }
 
