@@ -7,6 +7,7 @@ namespace alinea {
 struct Parameter {
   Tensor value, grad;                                       // grad: same shape, zeroed before each step
   bool trainable = true;
+  bool fixed = false;                                       // never trained: saved and loaded with the model (random features)
 };
 
 }  // namespace alinea

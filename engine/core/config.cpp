@@ -278,6 +278,7 @@ template void Config::read(std::string_view, uint64_t&, std::string_view);
 template void Config::read(std::string_view, float&, std::string_view);
 template void Config::read(std::string_view, double&, std::string_view);
 template void Config::read(std::string_view, std::string&, std::string_view);
+template void Config::read(std::string_view, JsonText&, std::string_view);
 template void Config::read(std::string_view, std::vector<bool>&, std::string_view);
 template void Config::read(std::string_view, std::vector<int>&, std::string_view);
 template void Config::read(std::string_view, std::vector<int64_t>&, std::string_view);

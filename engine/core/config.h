@@ -29,6 +29,11 @@
 
 namespace alinea {
 
+/// Any JSON value, kept as its text: for fields whose form the reader decides (a name, an object or a list).
+struct JsonText {
+  std::string text;
+};
+
 class Config {
  public:
   Config();                                                     // an empty object
@@ -50,7 +55,7 @@ class Config {
 
   /// Reads `name` into `value` when present, records the key, its help text and the resolved value.
   /// T: bool, int, int64_t, uint64_t, float, double, std::string; std::vector, std::optional (null) or std::map<std::string, ·> of
-  /// those; or a struct with a member `void fields(Config&)`. Whole numbers are accepted for float and double, nothing else is converted.
+  /// those; JsonText; or a struct with a member `void fields(Config&)`. Whole numbers are accepted for float and double, nothing else is converted.
   template <class T>
   void field(std::string_view name, T& value, std::string_view help) {
     if constexpr (requires(Config & c) { value.fields(c); }) {

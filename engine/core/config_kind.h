@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/core/config.h"
+
 namespace alinea::config_detail {
 using nlohmann::ordered_json;
 
@@ -95,6 +97,13 @@ struct Kind<std::map<std::string, T>> {
     for (auto& [key, one] : v) all[key] = Kind<T>::give(one);
     return all;
   }
+};
+
+template <>
+struct Kind<JsonText> {
+  static std::string name() { return "name, object or list"; }
+  static bool take(const ordered_json& j, JsonText& v) { return v.text = j.dump(), true; }
+  static ordered_json give(const JsonText& v) { return ordered_json::parse(v.text); }
 };
 
 }  // namespace alinea::config_detail

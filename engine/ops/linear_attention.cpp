@@ -1,30 +1,28 @@
 #include "engine/ops/linear_attention.h"
 
+#include <cmath>
+#include <numeric>
+
 #include "engine/ops/attention_call.h"
-#include "engine/ops/feature_map.h"
 #include "engine/ops/softmax_attention.h"
 #include "engine/ops/softmax_tile.h"
 #include "engine/ops/tile.h"
 
 namespace alinea {
 
+std::pair<double, double> extents_of(const LinearAttention& op, int64_t item, int64_t T, int64_t S) {
+  const Mask& m = op.mask;
+  const auto own = [&](const std::vector<double>& given, const std::vector<int32_t>& lengths, int64_t size) {
+    if (!given.empty()) return given[size_t(item)];
+    if (m.rule == Mask::Rule::causal) return double(std::max(m.first_row + T, S));
+    return double(std::max<int64_t>(1, lengths.empty() ? size : lengths[size_t(item)]));
+  };
+  return {own(op.extents.source, m.source_lengths, S), own(op.extents.target, m.target_lengths, m.first_row + T)};
+}
+
 namespace {
 
 constexpr int64_t tile_rows = 64;
-
-template <class T, class Map>
-ALINEA_KERNEL void map_rows(T* x, int64_t n, T factor) {
-  for (int64_t i = 0; i < n; i += lanes<T>) store(x + i, Map::value(load(x + i)) * factor);
-}
-// out = factor · g φ'(x)
-template <class T, class Map>
-ALINEA_KERNEL void slope_rows(const T* g, int64_t g_step, const T* x, int64_t x_step, int64_t rows, int64_t width, T factor, T* out, int64_t out_step) {
-  for (int64_t r = 0; r < rows; ++r, g += g_step, x += x_step, out += out_step) {
-    int64_t d = 0;
-    for (; d + lanes<T> <= width; d += lanes<T>) store(out + d, load(g + d) * Map::slope(load(x + d)) * factor);
-    if (d < width) store_part(out + d, load_part(g + d, width - d) * Map::slope(load_part(x + d, width - d)) * factor, width - d);
-  }
-}
 
 // The rows of one head in tiles, with the columns that all rows (low) and some rows (high) of each tile see.
 struct RowTiles {
@@ -54,25 +52,36 @@ struct RowTiles {
 
 template <class T>
 struct Call : AttentionInputs<T> {
-  using AttentionInputs<T>::B, AttentionInputs<T>::T_, AttentionInputs<T>::S, AttentionInputs<T>::D;
+  using AttentionInputs<T>::q, AttentionInputs<T>::k, AttentionInputs<T>::B, AttentionInputs<T>::H, AttentionInputs<T>::T_, AttentionInputs<T>::S, AttentionInputs<T>::D;
   const LinearAttention& op;
-  int64_t PV;                                                // D + 1 in whole vectors
+  FeatureLift<T> features;
+  int64_t M, P, PV;                                          // M: features; P, PV: M and D + 1 in whole vectors
   std::vector<RowTiles> tiles;                               // per item
+  std::vector<std::vector<Angle<T>>> row_angles, column_angles;   // cosformer, per item
 
-  Call(const LinearAttention& op, const Tensor& q, const Tensor& k, const Tensor& v) : AttentionInputs<T>(q, k, v), op(op), PV(whole_vectors<T>(D + 1)) {
-    for (int64_t b = 0; b < B; ++b) tiles.emplace_back(op.mask, b, T_, S);
+  Call(const LinearAttention& op, const Tensor& qt, const Tensor& kt, const Tensor& vt)
+      : AttentionInputs<T>(qt, kt, vt), op(op), features(op.form.map, D, op.form.projection), M(features.features()), P(whole_vectors<T>(M)), PV(whole_vectors<T>(D + 1)) {
+    for (int64_t b = 0; b < B; ++b) {
+      tiles.emplace_back(op.mask, b, T_, S);
+      if (op.form.map != FeatureMap::cosformer) continue;
+      const auto [source, target] = extents_of(op, b, T_, S);
+      row_angles.push_back(position_angles<T>(op.mask.first_row, T_, target));
+      column_angles.push_back(position_angles<T>(0, S, source));
+    }
   }
-  int64_t grain() const { return std::max<int64_t>(1, int64_t(1e5 / std::max(1.0, double(T_ + S) * double(D * D)))); }
+  const Angle<T>* rows_from(int64_t unit, int64_t first) const { return row_angles.empty() ? nullptr : row_angles[size_t(unit / H)].data() + first; }
+  const Angle<T>* columns_from(int64_t unit, int64_t first) const { return column_angles.empty() ? nullptr : column_angles[size_t(unit / H)].data() + first; }
+  void lift_rows(int64_t unit, int64_t first, int64_t rows, T* to) const {
+    features.lift(FeatureSide::query, q.at(unit, first), q.row, rows, rows_from(unit, first), T(op.form.scale), to);
+  }
+  void lift_columns(int64_t unit, int64_t columns, T* to) const {
+    features.lift(FeatureSide::key, k.at(unit), k.row, columns, columns_from(unit, 0), T(1), to);
+  }
+  int64_t grain() const { return std::max<int64_t>(1, int64_t(1e5 / std::max(1.0, double(T_ + S) * double(M * D)))); }
   int64_t rows_t() const { return (T_ + tile_rows) / tile_rows * tile_rows + tile_rows; }
   int64_t rows_s() const { return (S + tile_rows) / tile_rows * tile_rows + tile_rows; }
 };
 
-// φ(x), padded with zeros.
-template <class T>
-void pack_features(FeatureMap map, const T* x, int64_t step, int64_t rows, int64_t width, double factor, T* to) {
-  pack_rows(x, step, rows, width, T(1), to);
-  with_map(map, [&]<class Map>(Map) { map_rows<T, Map>(to, rows * whole_vectors<T>(width), T(factor)); });
-}
 // [v, 1], padded with zeros.
 template <class T>
 void pack_values(const T* v, int64_t step, int64_t rows, int64_t width, T* to) {
@@ -105,21 +114,21 @@ void forward_head(const Call<T>& c, int64_t unit, T* memory, const Heads<T>& y, 
   T* keys_t = scratch.take(tile_rows * P);
   T* scores = scratch.take(tile_rows * tile_rows);
   T* out = scratch.take(tile_rows * PV);
-  T* state = scratch.take(whole_fours(c.D) * PV);
-  pack_features(form.map, c.k.at(unit), c.k.row, rows.columns, c.D, 1, keys);
+  T* state = scratch.take(whole_fours(c.M) * PV);
+  c.lift_columns(unit, rows.columns, keys);
   pack_values(c.v.at(unit), c.v.row, rows.columns, c.D, values);
-  std::fill(state, state + whole_fours(c.D) * PV, T(0));
+  std::fill(state, state + whole_fours(c.M) * PV, T(0));
   int64_t done = 0;
   for (const auto& t : rows.tiles) {
-    tile_product<T>({whole_fours(c.D), PV, t.low - done, keys + done * P, 1, P, values + done * PV, PV, panel_width<T>, state, PV, true});
+    tile_product<T>({whole_fours(c.M), PV, t.low - done, keys + done * P, 1, P, values + done * PV, PV, panel_width<T>, state, PV, true});
     done = t.low;
     const int64_t fours = whole_fours(t.rows);
-    pack_features(form.map, c.q.at(unit, t.first), c.q.row, t.rows, c.D, form.scale, queries);
-    tile_product<T>({fours, PV, c.D, queries, P, 1, state, PV, panel_width<T>, out, PV, false});
+    c.lift_rows(unit, t.first, t.rows, queries);
+    tile_product<T>({fours, PV, c.M, queries, P, 1, state, PV, panel_width<T>, out, PV, false});
     for (int64_t j = t.low; j < t.high; j += tile_rows) {
       const int64_t m = std::min(tile_rows, t.high - j), whole = whole_vectors<T>(m);
-      pack_transposed<T>(keys + j * P, P, m, c.D, keys_t);
-      tile_product<T>({fours, whole, c.D, queries, P, 1, keys_t, panel_width<T>, panel_width<T> * c.D, scores, tile_rows, false});
+      pack_transposed<T>(keys + j * P, P, m, c.M, keys_t);
+      tile_product<T>({fours, whole, c.M, queries, P, 1, keys_t, panel_width<T>, panel_width<T> * c.M, scores, tile_rows, false});
       hide(scores, rows.visible.data() + t.first, t.rows, j, m);
       tile_product<T>({fours, PV, m, scores, tile_rows, 1, values + j * PV, PV, panel_width<T>, out, PV, true});
     }
@@ -137,7 +146,7 @@ void forward_head(const Call<T>& c, int64_t unit, T* memory, const Heads<T>& y, 
 
 template <class T>
 int64_t forward_scratch(const Call<T>& c) {
-  return (c.rows_s() + 2 * tile_rows) * c.P + (c.rows_s() + tile_rows + c.P) * c.PV + tile_rows * tile_rows + 8 * lanes<T>;
+  return (c.rows_s() + 2 * tile_rows) * c.P + (c.rows_s() + tile_rows + c.P + 4) * c.PV + tile_rows * tile_rows + 8 * lanes<T>;
 }
 
 // What backward holds of one head.
@@ -148,13 +157,14 @@ struct Work {
     Scratch<T> s(memory);
     keys = s.take(c.rows_s() * c.P), values = s.take(c.rows_s() * c.PV), queries = s.take(c.rows_t() * c.P), outer = s.take(c.rows_t() * c.PV);
     dq = s.take(c.rows_t() * c.P), dk = s.take(c.rows_s() * c.P), dv = s.take(c.rows_s() * c.PV);
-    keys_t = s.take(tile_rows * c.P), values_t = s.take(transposed(c)), weights = s.take(tile_rows * tile_rows), slopes = s.take(tile_rows * tile_rows);
-    state = s.take(whole_fours(c.D + 1) * c.PV);
+    keys_t = s.take(std::max(tile_rows * c.P, 4 * c.PV)), values_t = s.take(transposed(c)), weights = s.take(tile_rows * tile_rows), slopes = s.take(tile_rows * tile_rows);
+    state = s.take(state_size(c));
   }
-  // A transpose of up to max(64, D) columns by D + 1 rows, in whole panels.
+  static int64_t state_size(const Call<T>& c) { return std::max(whole_fours(c.D + 1) * c.P, whole_fours(c.M) * c.PV); }
+  // A transpose of up to max(64, M) columns by D + 1 rows, in whole panels.
   static int64_t transposed(const Call<T>& c) { return (std::max(c.P, tile_rows) + panel_width<T>) * c.PV; }
   static int64_t size(const Call<T>& c) {
-    return 2 * (c.rows_s() + c.rows_t()) * (c.P + c.PV) + tile_rows * c.P + transposed(c) + 2 * tile_rows * tile_rows + (c.P + 4) * c.PV + 16 * lanes<T>;
+    return 2 * (c.rows_s() + c.rows_t()) * (c.P + c.PV) + std::max(tile_rows * c.P, 4 * c.PV) + transposed(c) + 2 * tile_rows * tile_rows + state_size(c) + 16 * lanes<T>;
   }
 };
 
@@ -190,9 +200,9 @@ void sweep_right(const Call<T>& c, const RowTiles& rows, const Work<T>& w) {
     tile_product<T>({fours, P, c.D + 1, outer, PV, 1, w.state, P, panel_width<T>, dq, P, false});
     for (int64_t j = t.low; j < t.high; j += tile_rows) {
       const int64_t m = std::min(tile_rows, t.high - j), whole = whole_vectors<T>(m), high = whole_fours(m);
-      pack_transposed<T>(w.keys + j * P, P, m, c.D, w.keys_t);
+      pack_transposed<T>(w.keys + j * P, P, m, c.M, w.keys_t);
       pack_transposed<T>(w.values + j * PV, PV, m, c.D + 1, w.values_t);
-      tile_product<T>({fours, whole, c.D, queries, P, 1, w.keys_t, panel_width<T>, panel_width<T> * c.D, w.weights, tile_rows, false});
+      tile_product<T>({fours, whole, c.M, queries, P, 1, w.keys_t, panel_width<T>, panel_width<T> * c.M, w.weights, tile_rows, false});
       tile_product<T>({fours, whole, c.D + 1, outer, PV, 1, w.values_t, panel_width<T>, panel_width<T> * (c.D + 1), w.slopes, tile_rows, false});
       hide(w.weights, rows.visible.data() + t.first, t.rows, j, whole);
       hide(w.slopes, rows.visible.data() + t.first, t.rows, j, whole);
@@ -206,21 +216,21 @@ void sweep_right(const Call<T>& c, const RowTiles& rows, const Work<T>& w) {
 // Right to left: what columns get from the tiles that see them whole, through the state Σ φ(q) G'ᵀ.
 template <class T>
 void sweep_left(const Call<T>& c, const RowTiles& rows, const Work<T>& w) {
-  const int64_t P = c.P, PV = c.PV, height = whole_fours(c.D);
+  const int64_t P = c.P, PV = c.PV, height = whole_fours(c.M);
   std::fill(w.state, w.state + height * PV, T(0));
   auto spread = [&](int64_t begin, int64_t end) {
     if (begin >= end) return;
-    pack_transposed<T>(w.state, PV, c.D, c.D + 1, w.values_t);
+    pack_transposed<T>(w.state, PV, c.M, c.D + 1, w.values_t);
     for (int64_t j = begin; j < end; j += tile_rows) {
       // Rows come in fours; what the last block adds beyond `end` must not count twice, so those rows go through the tile buffers.
       const int64_t m = std::min(tile_rows, end - j), whole = m / 4 * 4, rest = m - whole;
       tile_product<T>({whole, P, c.D + 1, w.values + j * PV, PV, 1, w.values_t, panel_width<T>, panel_width<T> * (c.D + 1), w.dk + j * P, P, true});
-      tile_product<T>({whole, PV, c.D, w.keys + j * P, P, 1, w.state, PV, panel_width<T>, w.dv + j * PV, PV, true});
+      tile_product<T>({whole, PV, c.M, w.keys + j * P, P, 1, w.state, PV, panel_width<T>, w.dv + j * PV, PV, true});
       if (rest == 0) continue;
       const int64_t at = j + whole;
       tile_product<T>({4, P, c.D + 1, w.values + at * PV, PV, 1, w.values_t, panel_width<T>, panel_width<T> * (c.D + 1), w.keys_t, P, false});
       for (int64_t i = 0; i < rest * P; ++i) w.dk[at * P + i] += w.keys_t[i];
-      tile_product<T>({4, PV, c.D, w.keys + at * P, P, 1, w.state, PV, panel_width<T>, w.keys_t, PV, false});
+      tile_product<T>({4, PV, c.M, w.keys + at * P, P, 1, w.state, PV, panel_width<T>, w.keys_t, PV, false});
       for (int64_t i = 0; i < rest * PV; ++i) w.dv[at * PV + i] += w.keys_t[i];
     }
   };
@@ -235,30 +245,35 @@ void sweep_left(const Call<T>& c, const RowTiles& rows, const Work<T>& w) {
 template <class T>
 void backward_head(const Call<T>& c, int64_t unit, T* memory, const Heads<const T>& g, const Heads<const T>& y, const T* sums, const Grads<3>& d) {
   const RowTiles& rows = c.tiles[size_t(unit / c.H)];
-  const LinearForm& form = c.op.form;
   const Work<T> w(c, memory);
-  pack_features(form.map, c.k.at(unit), c.k.row, rows.columns, c.D, 1, w.keys);
+  c.lift_columns(unit, rows.columns, w.keys);
   pack_values(c.v.at(unit), c.v.row, rows.columns, c.D, w.values);
-  pack_features(form.map, c.q.at(unit), c.q.row, rows.real(), c.D, form.scale, w.queries);
+  c.lift_rows(unit, 0, rows.real(), w.queries);
   pack_outer(c, unit, rows, g, y, sums, w.outer);
   std::fill(w.dk, w.dk + c.rows_s() * c.P, T(0));
   std::fill(w.dv, w.dv + c.rows_s() * c.PV, T(0));
   sweep_right(c, rows, w);
   if (d[1] || d[2]) sweep_left(c, rows, w);
-  with_map(form.map, [&]<class Map>(Map) {
-    if (d[0]) {
-      const Heads<T> to(d[0]);
-      slope_rows<T, Map>(w.dq, c.P, c.q.at(unit), c.q.row, rows.real(), c.D, T(form.scale), to.at(unit), to.row);
-      for (int64_t i = rows.real(); i < c.T_; ++i) std::fill_n(to.at(unit, i), c.D, T(0));
-    }
-    if (d[1]) {
-      const Heads<T> to(d[1]);
-      slope_rows<T, Map>(w.dk, c.P, c.k.at(unit), c.k.row, c.S, c.D, T(1), to.at(unit), to.row);
-    }
-  });
+  if (d[0]) {
+    const Heads<T> to(d[0]);
+    c.features.unlift(FeatureSide::query, w.dq, w.queries, c.q.at(unit), c.q.row, rows.real(), c.rows_from(unit, 0), T(c.op.form.scale), to.at(unit), to.row);
+    for (int64_t i = rows.real(); i < c.T_; ++i) std::fill_n(to.at(unit, i), c.D, T(0));
+  }
+  if (d[1]) {
+    const Heads<T> to(d[1]);
+    c.features.unlift(FeatureSide::key, w.dk, w.keys, c.k.at(unit), c.k.row, rows.columns, c.columns_from(unit, 0), T(1), to.at(unit), to.row);
+    for (int64_t j = rows.columns; j < c.S; ++j) std::fill_n(to.at(unit, j), c.D, T(0));
+  }
   if (d[2]) {
     const Heads<T> to(d[2]);
     scale_rows(w.dv, c.PV, c.S, c.D, T(1), to.at(unit), to.row);
+  }
+}
+
+void check_extents(const Extents& e, int64_t B) {
+  for (const auto* side : {&e.source, &e.target}) {
+    require(side->empty() || int64_t(side->size()) == B, "linear_attention: {} extents for a batch of {}", side->size(), B);
+    for (const double x : *side) require(x > 0 && std::isfinite(x), "linear_attention: an extent is {}; a predicted or real length of at least 1 is needed", x);
   }
 }
 
@@ -266,6 +281,7 @@ void backward_head(const Call<T>& c, int64_t unit, T* memory, const Heads<const 
 
 Tensor LinearAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v, Saved* kept) const {
   check_attention("linear_attention", q, k, v, mask);
+  check_extents(extents, q.size(0));
   require(form.eps > 0, "linear_attention: eps {} must be above 0, a row may have no similarity to anything", form.eps);
   const Tensor y = empty_heads(q);
   Tensor sums;
@@ -291,6 +307,29 @@ Grads<3> LinearAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& nee
     each_task<T>(g.context(), c.B * c.H, c.grain(), Work<T>::size(c), [&](int64_t unit, T* memory) { backward_head(c, unit, memory, outer, y, kept.sums.data<T>(), d); });
   });
   return d;
+}
+
+Tensor linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k) {
+  check_attention("linear_attention", q, k, k, op.mask);
+  check_extents(op.extents, q.size(0));
+  const Tensor w = q.context().zeros({q.size(0), q.size(1), q.size(2), k.size(2)}, q.dtype());
+  with_float(q.dtype(), "linear_attention", [&]<class T>() {
+    const Call<T> c(op, q, k, k);
+    std::vector<T> keys(size_t(c.rows_s() * c.P)), query(size_t(4 * c.P));
+    for (int64_t unit = 0; unit < c.B * c.H; ++unit) {
+      const RowTiles& rows = c.tiles[size_t(unit / c.H)];
+      c.lift_columns(unit, rows.columns, keys.data());
+      for (int64_t i = 0; i < rows.real(); ++i) {
+        c.lift_rows(unit, i, 1, query.data());
+        T* row = w.data<T>() + (unit * c.T_ + i) * c.S;
+        const int64_t seen = rows.visible[size_t(i)];
+        row_products<T>(keys.data(), c.P, query.data(), 0, seen, c.M, row);
+        const T z = std::accumulate(row, row + seen, T(0)), eps = T(op.form.eps), floored = op.form.floor == Floor::add ? z + eps : std::max(z, eps);
+        for (int64_t j = 0; j < seen; ++j) row[j] /= floored;
+      }
+    }
+  });
+  return w;
 }
 
 }  // namespace alinea

@@ -1,12 +1,11 @@
-// Attention with a decomposable similarity: linear in the lengths, with a state of D x D numbers for decoding.
+// Attention with a decomposable similarity: linear in the lengths, with a state of M x D numbers for decoding.
 #pragma once
 #include "engine/core/mask.h"
+#include "engine/ops/feature_map.h"
 #include "engine/ops/op.h"
 
 namespace alinea {
 
-/// The feature maps φ: one struct with value and slope each, in linear_attention.cpp.
-enum class FeatureMap { relu };
 /// How the row sum z is kept away from zero: ẑ = max(z, eps) or ẑ = z + eps.
 enum class Floor { clamp, add };
 
@@ -16,6 +15,13 @@ struct LinearForm {
   double eps = 0.1;
   Floor floor = Floor::clamp;
   double scale = 1;
+  Tensor projection;                                         // favor: its random rows [M, D]
+};
+
+/// cosFormer's extents: lengths that positions are measured against, per item. Empty: max(T, S) on both sides under a causal mask (one axis),
+/// each side's own real length otherwise (Agostinelli & Chen 2023, eq. 8).
+struct Extents {
+  std::vector<double> source, target;
 };
 
 /// o_i = n_i / ẑ_i,  [n_i, z_i] = scale · φ(q_i)ᵀ Σ_{j < g(i)} φ(k_j) [v_j, 1]ᵀ,  g(i) = visible columns, non-decreasing in i
@@ -28,6 +34,7 @@ struct LinearForm {
 struct LinearAttention {
   Mask mask;
   LinearForm form;
+  Extents extents;
   struct Saved {
     Needs<3> needs;
     Tensor q, k, v, y, sums;
@@ -36,12 +43,20 @@ struct LinearAttention {
   Grads<3> backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const;
 };
 
+/// cosFormer's extents {source, target} of one item: given, or by the rule of Extents.
+std::pair<double, double> extents_of(const LinearAttention& op, int64_t item, int64_t T, int64_t S);
+
+/// The weights themselves, a_ij / ẑ_i [B, H, T, S]: quadratic, for analysis, tests and the reference mode.
+Tensor linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k);
+
 /// Decoding: everything seen so far is Σ φ(k) v'ᵀ. step(q) gives the rows that the whole pass gives for what has been appended.
 class LinearAttentionState {
  public:
-  LinearAttentionState(Context& context, int64_t batch, int64_t heads, int64_t width, DType dtype, const LinearForm& form = {});
+  /// extents: cosFormer's, one item's values used for the whole batch; required for that map.
+  LinearAttentionState(Context& context, int64_t batch, int64_t heads, int64_t width, DType dtype, const LinearForm& form = {}, double source_extent = 0,
+                       double target_extent = 0);
   void append(const Tensor& k, const Tensor& v);             // [B, H, n, D] more columns
-  Tensor step(const Tensor& q) const;                        // [B, H, T, D] -> [B, H, T, D]
+  Tensor step(const Tensor& q, int64_t first_row = 0) const;  // [B, H, T, D], rows first_row … -> [B, H, T, D]
   void reorder(const std::vector<int32_t>& items);           // item b continues what item items[b] had
   LinearAttentionState clone() const {
     LinearAttentionState c = *this;
@@ -52,7 +67,9 @@ class LinearAttentionState {
 
  private:
   LinearForm form_;
-  Tensor state_, sums_;                                      // [B, H, D, D], [B, H, D]
+  double source_extent_, target_extent_;
+  int64_t columns_ = 0;
+  Tensor state_, sums_;                                      // [B, H, M, D], [B, H, M]
 };
 
 }  // namespace alinea

@@ -108,6 +108,102 @@ TEST_CASE("decoding with a state equals the rows of the whole pass") {
   CHECK(difference(state.step(first).slice(0, 1, 2), last.slice(0, 1, 2)) == 0);
 }
 
+namespace {
+
+// φ(x) by the definition, in plain loops; position counts from 1.
+std::vector<double> phi(const LinearForm& form, bool query, const double* x, int64_t D, double position, double extent) {
+  std::vector<double> f;
+  const double theta = 1.5707963267948966 * std::min(position / extent, 1.0);
+  if (form.map == FeatureMap::favor) {
+    const auto w = form.projection.values<double>();
+    const int64_t M = form.projection.size(0);
+    double square = 0, most = -1e300;
+    for (int64_t d = 0; d < D; ++d) square += x[d] * x[d] / std::sqrt(double(D));
+    for (int64_t r = 0; r < M; ++r) {
+      double dot = -square / 2;
+      for (int64_t d = 0; d < D; ++d) dot += w[size_t(r * D + d)] * x[d] * std::pow(double(D), -0.25);
+      f.push_back(dot);
+      most = std::max(most, dot);
+    }
+    for (double& e : f) e = (std::exp(e - (query ? most : 0)) + 1e-4) / std::sqrt(double(M));
+    return f;
+  }
+  for (int64_t d = 0; d < D; ++d) f.push_back(form.map == FeatureMap::elu ? (x[d] > 0 ? x[d] + 1 : std::exp(x[d])) : std::max(x[d], 0.0) * (form.map == FeatureMap::cosformer ? std::cos(theta) : 1));
+  if (form.map == FeatureMap::cosformer)
+    for (int64_t d = 0; d < D; ++d) f.push_back(std::max(x[d], 0.0) * std::sin(theta));
+  return f;
+}
+
+std::vector<LinearForm> forms(int64_t D) {
+  return {{}, {.map = FeatureMap::elu, .eps = 1e-6}, {.map = FeatureMap::cosformer}, {.map = FeatureMap::favor, .projection = favor_projection(Context::cpu(), 2 * D + 1, D, RandomKey{5})}};
+}
+
+}  // namespace
+
+TEST_CASE("every feature map: outputs, weights and decoding equal the definition") {
+  const int64_t T = 70, S = 75, D = 6;
+  const Tensor q = noise({2, 1, T, D}, 11), k = noise({2, 1, S, D}, 12), v = noise({2, 1, S, D}, 13);
+  for (const LinearForm& form : forms(D))
+    for (const Mask& mask : masks(2, T, S)) {
+      CAPTURE(name_of(form.map));
+      CAPTURE(mask.describe());
+      const LinearAttention op{mask, form, {{50, 90}, {71, 40}}};
+      const Tensor y = op.forward(q, k, v, nullptr), weights = linear_attention_weights(op, q, k);
+      std::vector<double> expected(size_t(2 * T * D), 0), expected_weights(size_t(2 * T * S), 0);
+      for (int64_t b = 0; b < 2; ++b)
+        for (int64_t i = 0; i < T; ++i) {
+          const int64_t n = mask.visible(b, i, S);
+          const auto query = phi(form, true, q.data<double>() + (b * T + i) * D, D, double(mask.first_row + i + 1), op.extents.target[size_t(b)]);
+          double z = 0, *row = expected_weights.data() + (b * T + i) * S;
+          for (int64_t j = 0; j < n; ++j) {
+            const auto key = phi(form, false, k.data<double>() + (b * S + j) * D, D, double(j + 1), op.extents.source[size_t(b)]);
+            for (size_t m = 0; m < key.size(); ++m) row[j] += query[m] * key[m];
+            z += row[j];
+          }
+          for (int64_t j = 0; j < n; ++j) {
+            row[j] /= std::max(z, form.eps);
+            for (int64_t d = 0; d < D; ++d) expected[size_t((b * T + i) * D + d)] += row[j] * v.data<double>()[(b * S + j) * D + d];
+          }
+        }
+      CHECK(difference(y, Context::cpu().from(expected.data(), {2, 1, T, D})) < 1e-12);
+      CHECK(difference(weights, Context::cpu().from(expected_weights.data(), {2, 1, T, S})) < 1e-12);
+    }
+  for (const LinearForm& form : forms(D)) {
+    const LinearAttention op{Mask::causal(), form, {{50, 50}, {60, 60}}};
+    const Tensor whole = op.forward(q, k, v, nullptr);
+    LinearAttentionState state(Context::cpu(), 2, 1, D, DType::f64, form, 50, 60);
+    for (int64_t t = 0; t < T; ++t) {
+      state.append(k.slice(2, t, t + 1), v.slice(2, t, t + 1));
+      CHECK(difference(state.step(q.slice(2, t, t + 1), t), whole.slice(2, t, t + 1)) < 1e-12);
+    }
+  }
+}
+
+TEST_CASE("favor's features estimate the softmax kernel, and its rows are orthogonal within a block") {
+  const int64_t D = 8, M = 4096;
+  const Tensor w = favor_projection(Context::cpu(), M, D, RandomKey{1}), x = noise({1, 1, 2, D}, 2);
+  const auto rows = w.values<double>();
+  double dot = 0;
+  for (int64_t d = 0; d < D; ++d) dot += rows[size_t(d)] * rows[size_t(D + d)];
+  CHECK(std::abs(dot) < 1e-12);
+  const FeatureLift<double> lift(FeatureMap::favor, D, w);
+  std::vector<double> a(size_t(4 * M)), b(size_t(4 * M));
+  lift.lift(FeatureSide::key, x.data<double>(), D, 1, nullptr, 1, a.data());
+  lift.lift(FeatureSide::key, x.data<double>() + D, D, 1, nullptr, 1, b.data());
+  double product = 0, exact = 0;                            // E[φ(x)·φ(y)] = exp(x'·y')
+  for (int64_t m = 0; m < M; ++m) product += a[size_t(m)] * b[size_t(m)];
+  for (int64_t d = 0; d < D; ++d) exact += x.data<double>()[d] * x.data<double>()[D + d] / std::sqrt(double(D));
+  CHECK(product == doctest::Approx(std::exp(exact)).epsilon(0.15));
+}
+
+TEST_CASE("a cosformer row past the extent keeps its last angle, and extents must be lengths") {
+  const Tensor x = noise({1, 1, 30, 4}, 9);
+  const LinearForm form{.map = FeatureMap::cosformer};
+  for (const double y : LinearAttention{Mask::causal(), form, {{10}, {10}}}.forward(x, x, x, nullptr).values<double>()) CHECK(std::abs(y) < 5);
+  CHECK_THROWS_AS((LinearAttention{{}, form, {{0}, {10}}}.forward(x, x, x, nullptr)), Error);
+  CHECK_THROWS_AS(LinearAttentionState(Context::cpu(), 1, 1, 4, DType::f64, form, 10, 0), Error);
+}
+
 TEST_CASE("linear attention refuses write times that decrease") {
   Mask mask;
   mask.rule = Mask::Rule::given, mask.rows = 2, mask.written_at = {2, 1};
