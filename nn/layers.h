@@ -15,8 +15,9 @@ struct Pass {
   Tape* tape = nullptr;
   RandomKey key;
   bool training = false;                                    // dropout on
-  Pass child(std::string_view name) const { return {tape, key.child(name), training}; }
-  Pass child(uint64_t i) const { return {tape, key.child(i), training}; }
+  int64_t step = 0;                                         // optimiser steps made before: what is redrawn on a schedule
+  Pass child(std::string_view name) const { return {tape, key.child(name), training, step}; }
+  Pass child(uint64_t i) const { return {tape, key.child(i), training, step}; }
 };
 
 /// x, or dropout(x, p) while training.

@@ -53,6 +53,7 @@ int64_t parameter_count(Module& module, bool trainable_only) {
   int64_t n = 0;
   std::vector<const Parameter*> seen;
   module.visit("", [&](const std::string&, Parameter& p) {
+    if (p.fixed) return;
     if (std::find(seen.begin(), seen.end(), &p) != seen.end()) return;
     seen.push_back(&p);
     if (p.trainable || !trainable_only) n += p.value.count();
@@ -63,7 +64,7 @@ int64_t parameter_count(Module& module, bool trainable_only) {
 void freeze(Module& module, const std::vector<std::string>& prefixes) {
   std::vector<bool> used(prefixes.size());
   module.visit("", [&](const std::string& name, Parameter& p) {
-    p.trainable = true;
+    p.trainable = !p.fixed;
     for (size_t i = 0; i < prefixes.size(); ++i)
       if (name.starts_with(prefixes[i])) p.trainable = false, used[i] = true;
   });

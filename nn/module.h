@@ -44,6 +44,7 @@ struct FlatParameters {
   int64_t count() const { return values ? values.count() : 0; }
 };
 
+/// Numbers that training can change; fixed ones do not count.
 int64_t parameter_count(Module& module, bool trainable_only = false);
 
 /// Freezes every parameter whose path starts with one of the prefixes, trains the others. A prefix that matches nothing is an error.

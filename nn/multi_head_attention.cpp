@@ -4,21 +4,20 @@
 
 namespace alinea {
 
-MultiHeadAttention::MultiHeadAttention(Context& context, std::string_view family, Config options, int64_t width, int64_t heads, bool self, RandomKey key)
+MultiHeadAttention::MultiHeadAttention(Context& context, const AttentionSpec& spec, int64_t width, int64_t heads, AttentionRole role, RandomKey key)
     : q_(context, width, width, key.child("q")),
       k_(context, width, width, key.child("k")),
       v_(context, width, width, key.child("v")),
       out_(context, width, width, key.child("out")),
       width_(width),
       heads_(heads),
-      self_(self) {
+      role_(role) {
   require(heads > 0 && width % heads == 0, "attention: {} heads do not divide the width {}", heads, width);
-  choose(context, family, options);
+  role_.heads = heads, role_.width = width / heads, role_.key = key.child("family");
+  choose(context, spec);
 }
 
-void MultiHeadAttention::choose(Context& context, std::string_view family, Config options) {
-  attention_ = ChosenAttention(context, family, options, {heads_, width_ / heads_, self_});
-}
+void MultiHeadAttention::choose(Context& context, const AttentionSpec& spec) { attention_ = ChosenAttention(context, spec, role_); }
 
 Variable MultiHeadAttention::split(const Variable& x) const {
   return permute(reshape(x, {x.size(0), x.size(1), heads_, width_ / heads_}), {0, 2, 1, 3});
@@ -29,6 +28,9 @@ AttentionInput MultiHeadAttention::input(const Variable& x, const Variable& memo
           .k = split(k_(memory, pass.tape)),
           .v = split(v_(memory, pass.tape)),
           .mask = options.mask,
+          .extents = options.extents,
+          .rarity = options.rarity,
+          .tokens = options.tokens,
           .policy = options.policy,
           .pooling = options.pooling,
           .dropout = pass.training ? options.dropout : 0,
@@ -50,12 +52,12 @@ MultiHeadAttention::Output MultiHeadAttention::forward(const Variable& x, const 
   return {out_(merge(out.context), pass.tape), out.alignment};
 }
 
-void MultiHeadAttention::append(AttentionState& state, const Tensor& memory) {
-  state.append(split(k_(memory, nullptr)).value(), split(v_(memory, nullptr)).value());
+void MultiHeadAttention::append(AttentionState& state, const Tensor& memory, const Tensor& rarity) {
+  state.append({split(k_(memory, nullptr)).value(), split(v_(memory, nullptr)).value(), rarity});
 }
 
-Tensor MultiHeadAttention::step(AttentionState& state, const Tensor& x) {
-  const Tensor context = attention_->step(state, split(q_(x, nullptr)).value());
+Tensor MultiHeadAttention::step(AttentionState& state, const Tensor& x, int64_t first_row) {
+  const Tensor context = attention_->step(state, split(q_(x, nullptr)).value(), first_row);
   return out_(Variable(merge(context)), nullptr).value();
 }
 

@@ -7,7 +7,8 @@ namespace alinea {
 class MultiHeadAttention final : public Module {
  public:
   MultiHeadAttention() = default;
-  MultiHeadAttention(Context& context, std::string_view family, Config options, int64_t width, int64_t heads, bool self, RandomKey key);
+  /// width: C; role: heads and width of a head are filled in from `heads`.
+  MultiHeadAttention(Context& context, const AttentionSpec& spec, int64_t width, int64_t heads, AttentionRole role, RandomKey key);
 
   struct Output {
     Variable y;                                             // [B,T,C]
@@ -15,6 +16,8 @@ class MultiHeadAttention final : public Module {
   };
   struct Options {
     Mask mask;
+    Extents extents;
+    Tensor rarity, tokens;
     Variable policy;
     int64_t pooling = 1;
     double dropout = 0;
@@ -23,14 +26,12 @@ class MultiHeadAttention final : public Module {
   Output forward(const Variable& x, const Variable& memory, const Options& options, const Pass& pass);
 
   /// Decoding: add the keys and values of `memory` [B,n,C] to a state, then attend with rows x [B,T,C] to all columns there are.
-  std::unique_ptr<AttentionState> begin(Context& context, int64_t batch, int64_t capacity, std::vector<int32_t> lengths = {}) {
-    return attention_->begin(context, batch, capacity, std::move(lengths));
-  }
-  void append(AttentionState& state, const Tensor& memory);
-  Tensor step(AttentionState& state, const Tensor& x);
+  std::unique_ptr<AttentionState> begin(Context& context, const DecodeStart& start) { return attention_->begin(context, start); }
+  void append(AttentionState& state, const Tensor& memory, const Tensor& rarity = {});
+  Tensor step(AttentionState& state, const Tensor& x, int64_t first_row);
 
   /// Replaces the family, keeping the projections: an offline model continues as an EMMA model.
-  void choose(Context& context, std::string_view family, Config options);
+  void choose(Context& context, const AttentionSpec& spec);
   const ChosenAttention& attention() const { return attention_; }
   /// [B,H,T,S], for plots.
   Tensor weights(const Variable& x, const Variable& memory, const Options& options);
@@ -42,7 +43,7 @@ class MultiHeadAttention final : public Module {
   LinearLayer q_, k_, v_, out_;
   ChosenAttention attention_;
   int64_t width_ = 0, heads_ = 0;
-  bool self_ = false;
+  AttentionRole role_;
 };
 
 }  // namespace alinea

@@ -1,19 +1,20 @@
 #include "nn/attention/key_value_cache.h"
 
+#include "engine/ops/heads.h"
 #include "engine/ops/softmax_attention.h"
 
 namespace alinea {
 
-void KeyValueCache::append(const Tensor& k, const Tensor& v) {
-  const int64_t n = k.size(2);
-  require(k.size(0) == batch_ && used_ + n <= capacity_, "key-value cache: {} columns of {} items do not fit; room for {} of {} items, {} are used", n,
-          k.size(0), capacity_, batch_, used_);
+void KeyValueCache::append(const Columns& c) {
+  const int64_t n = c.k.size(2), capacity = start_.capacity;
+  require(c.k.size(0) == start_.batch && used_ + n <= capacity, "key-value cache: {} columns of {} items do not fit; room for {} of {} items, {} are used", n,
+          c.k.size(0), capacity, start_.batch, used_);
   if (!k_) {
-    k_ = context_.empty({batch_, k.size(1), capacity_, k.size(3)}, k.dtype());
-    v_ = context_.empty({batch_, v.size(1), capacity_, v.size(3)}, v.dtype());
+    k_ = context_.empty({start_.batch, c.k.size(1), capacity, c.k.size(3)}, c.k.dtype());
+    v_ = context_.empty({start_.batch, c.v.size(1), capacity, c.v.size(3)}, c.v.dtype());
   }
-  k_.slice(2, used_, used_ + n).copy_from(k);
-  v_.slice(2, used_, used_ + n).copy_from(v);
+  k_.slice(2, used_, used_ + n).copy_from(c.k);
+  v_.slice(2, used_, used_ + n).copy_from(c.v);
   used_ += n;
   last_ = n;
 }
@@ -27,11 +28,21 @@ void KeyValueCache::reorder(std::span<const int32_t> beams) {
   }
 }
 
-Tensor KeyValueCache::attend(const Tensor& q) const {
+Tensor KeyValueCache::attend(const Tensor& q, int64_t window) const {
   require(used_ > 0, "attention: a step before anything was appended");
-  Mask mask;
-  for (const int32_t n : lengths_) mask.source_lengths.push_back(int32_t(std::min<int64_t>(n, used_)));
-  return SoftmaxAttention{.mask = mask}.forward(q, k_.slice(2, 0, used_), v_.slice(2, 0, used_), nullptr);
+  if (window == 0) {
+    Mask mask;
+    if (!start_.lengths.empty())
+      for (int64_t b = 0; b < start_.batch; ++b) mask.source_lengths.push_back(real(b));
+    return SoftmaxAttention{.mask = mask}.forward(q, k_.slice(2, 0, used_), v_.slice(2, 0, used_), nullptr);
+  }
+  const Tensor y = empty_heads(q);
+  for (int64_t b = 0; b < start_.batch; ++b) {
+    const int64_t end = real(b), begin = std::max<int64_t>(0, end - window);
+    const auto item = [&](const Tensor& t) { return t.slice(0, b, b + 1).slice(2, begin, end); };
+    y.slice(0, b, b + 1).copy_from(SoftmaxAttention{}.forward(q.slice(0, b, b + 1), item(k_), item(v_), nullptr));
+  }
+  return y;
 }
 
 }  // namespace alinea

@@ -6,21 +6,21 @@ namespace alinea {
 
 class KeyValueCache final : public AttentionState {
  public:
-  KeyValueCache(Context& context, int64_t batch, int64_t capacity, std::vector<int32_t> lengths)
-      : context_(context), batch_(batch), capacity_(capacity), lengths_(std::move(lengths)) {}
+  KeyValueCache(Context& context, const DecodeStart& start) : context_(context), start_(start) {}
 
-  void append(const Tensor& k, const Tensor& v) override;
+  void append(const Columns& columns) override;
   void undo() override { used_ -= last_, last_ = 0; }
   void reorder(std::span<const int32_t> beams) override;
   int64_t bytes() const override { return k_ ? k_.bytes() + v_.bytes() : 0; }
   int64_t used() const { return used_; }
-  /// softmax(q kᵀ / √D) v over all columns appended: q [B,H,T,D] -> [B,H,T,D].
-  Tensor attend(const Tensor& q) const;
+  /// softmax(q kᵀ / √D) v over the columns appended, or over the last `window` real ones of each item (0: all): q [B,H,T,D] -> [B,H,T,D].
+  Tensor attend(const Tensor& q, int64_t window = 0) const;
 
  private:
+  int32_t real(int64_t item) const { return int32_t(start_.lengths.empty() ? used_ : std::min<int64_t>(start_.lengths[size_t(item)], used_)); }
   Context& context_;
-  int64_t batch_, capacity_, used_ = 0, last_ = 0;
-  std::vector<int32_t> lengths_;                            // real columns per item; empty: all
+  DecodeStart start_;
+  int64_t used_ = 0, last_ = 0;
   Tensor k_, v_;                                            // [B,H,capacity,D], made at the first append
 };
 
