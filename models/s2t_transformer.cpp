@@ -28,6 +28,7 @@ S2TConfig checked(const S2TConfig& config) {
 S2TTransformer::S2TTransformer(Context& context, const S2TConfig& config, RandomKey key)
     : context_(context), config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
   if (config.source_words > 0) frame_classifier_ = LinearLayer(context, config.d_model, config.source_words, key.child("frame_classifier"));
+  if (needs_target_length()) target_length_ = TargetLength(context, config, 0, key.child("target_length"));
   if (config.has_policy) decoder_.add_policies(config.policy, key.child("decoder").child("policy"));
 }
 
@@ -38,9 +39,9 @@ void S2TTransformer::add_policies(const PolicyConfig& policy, RandomKey key) {
   decoder_.add_policies(policy, key.child("policy"));
 }
 
-void S2TTransformer::use_cross_attention(const std::string& family) {
-  config_.attention.decoder_cross = family;
-  decoder_.use_cross_attention(family);
+void S2TTransformer::use_cross_attention(const AttentionChoice& choice) {
+  config_.attention.decoder_cross = choice;
+  decoder_.use_cross_attention(choice);
 }
 
 void S2TTransformer::set_dropout(double blocks, double attention, double activation) {
@@ -83,7 +84,8 @@ S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const 
   const auto encoded = encoder_.forward(batch.features, batch.frames, pass.child("encoder"));
   Mask mask{.source_lengths = encoded.lengths};
   if (cross == CrossAttention::waitk) mask.rule = Mask::Rule::staircase, mask.wait_k = wait_k, mask.ratio = ratio;
-  const auto decoded = decoder_.forward(batch.decoder_in, encoded.states, mask, cross == CrossAttention::monotonic, pass.child("decoder"));
+  const auto decoded = decoder_.forward(batch.decoder_in, encoded.states, mask, cross == CrossAttention::monotonic, target_length_.training_extents(encoded.lengths, batch.target_lengths, pass),
+                                        pass.child("decoder"));
   const int64_t rows = batch.labels.count();
   S2TLoss loss;
   loss.total = cross_entropy(reshape(decoded.logits, {rows, config_.target_words}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = weights.smoothing});
@@ -93,13 +95,16 @@ S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const 
     loss.frame = frame.value().item();
     loss.total = add(loss.total, scale(frame, weights.frame));
   }
+  if (needs_target_length())
+    if (const Variable length = target_length_.loss(encoded.states, encoded.lengths, batch.target_lengths, pass.child("target_length"))) loss.total = add(loss.total, length);
   if (cross == CrossAttention::monotonic) regularise(loss, decoded.alignments, batch, encoded.lengths, weights);
   return loss;
 }
 
 std::vector<std::vector<int32_t>> S2TTransformer::greedy(const Tensor& features, const std::vector<int32_t>& frames, int64_t limit) {
   const auto encoded = encoder_.forward(features, frames, {});
-  return decoder_.generate(encoded.states.value(), encoded.lengths, {.max_tokens = limit});
+  const Tensor states = encoded.states.value();
+  return decoder_.generate(states, encoded.lengths, needs_target_length() ? target_length_.predict(states, encoded.lengths, {}) : std::vector<double>(), {.max_tokens = limit});
 }
 
 std::vector<Tensor> S2TTransformer::alignments(const Tensor& features, const std::vector<int32_t>& frames, const std::vector<int32_t>& tokens) {
@@ -107,7 +112,7 @@ std::vector<Tensor> S2TTransformer::alignments(const Tensor& features, const std
   std::vector<int64_t> ids{config_.bos_token};
   ids.insert(ids.end(), tokens.begin(), tokens.end());
   const Mask mask{.source_lengths = encoded.lengths};
-  const auto decoded = decoder_.forward(context_.from(ids.data(), {1, int64_t(ids.size())}), encoded.states, mask, true, {});
+  const auto decoded = decoder_.forward(context_.from(ids.data(), {1, int64_t(ids.size())}), encoded.states, mask, true, {}, {});
   std::vector<Tensor> alpha;
   for (const Variable& a : decoded.alignments) alpha.push_back(a.value());
   return alpha;
@@ -117,6 +122,7 @@ void S2TTransformer::visit(const std::string& prefix, const Visitor& v) {
   encoder_.visit(path(prefix, "encoder"), v);
   decoder_.visit(path(prefix, "decoder"), v);
   if (config_.source_words > 0) frame_classifier_.visit(path(prefix, "frame_classifier"), v);
+  target_length_.visit(path(prefix, "target_length"), v);
 }
 
 }  // namespace alinea

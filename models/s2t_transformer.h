@@ -2,6 +2,7 @@
 // With policies it is an EMMA model (Ma et al. 2023): fine-tuned from the offline model, its cross attention follows the alignment.
 #pragma once
 #include "models/speech_encoder.h"
+#include "models/target_length.h"
 #include "models/text_decoder.h"
 
 namespace alinea {
@@ -54,10 +55,12 @@ class S2TTransformer final : public Module {
 
   void add_policies(const PolicyConfig& policy, RandomKey key);
   /// Replaces the family of the decoder's cross attention, keeping its projections.
-  void use_cross_attention(const std::string& family);
+  void use_cross_attention(const AttentionChoice& choice);
   void set_dropout(double blocks, double attention, double activation);
   double seconds_per_decision() const { return 0.01 * double(config_.frames_per_state() * config_.policy.pooling); }
   const S2TConfig& config() const { return config_; }
+  TargetLength& target_length() { return target_length_; }
+  bool needs_target_length() const { return decoder_.needs_target_length(); }
   SpeechEncoder& encoder() { return encoder_; }
   TextDecoder& decoder() { return decoder_; }
   void visit(const std::string& prefix, const Visitor& v) override;
@@ -71,6 +74,7 @@ class S2TTransformer final : public Module {
   SpeechEncoder encoder_;
   TextDecoder decoder_;
   LinearLayer frame_classifier_;
+  TargetLength target_length_;                              // of decoders that need it
 };
 
 }  // namespace alinea

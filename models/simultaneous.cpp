@@ -9,6 +9,7 @@ SimultaneousDecoder::SimultaneousDecoder(S2TTransformer& model, Context& context
           "stream: this model has no EMMA policy; choose --policy offline or waitk:K, or fine-tune it with stage emma");
 }
 
+// The length of a target whose source is not known to its end cannot be foretold, so families that need it refuse here.
 TextDecoder::State SimultaneousDecoder::fresh() const { return model_.decoder().begin(1, options_.max_tokens + 1, capacity_); }
 
 bool SimultaneousDecoder::allows(Decision& d) const {

@@ -16,7 +16,8 @@ SpeechEncoder::SpeechEncoder(Context& context, const S2TConfig& config, RandomKe
       layer.conv = CausalConv(context, config.d_model, config.d_model, config.encoder_conv_kernel, 1, k.child("conv"));
     }
     layer.attention_norm = LayerNormLayer(context, config.d_model);
-    layer.attention = MultiHeadAttention(context, config.attention.encoder_self, {}, config.d_model, config.heads, true, k.child("attention"));
+    layer.attention = MultiHeadAttention(context, config.attention.encoder_self.layer(i), config.d_model, config.heads,
+                                         {.self = true, .rule = config.encoder_chunk > 0 ? Mask::Rule::chunk : Mask::Rule::all}, k.child("attention"));
     layer.ffn_norm = LayerNormLayer(context, config.d_model);
     layer.ffn = FeedForward(context, config.d_model, config.ffn, activation_named(config.activation), k.child("ffn"));
     layers_.push_back(std::move(layer));
@@ -84,11 +85,12 @@ SpeechEncoder::Output SpeechEncoder::forward(const Variable& features, const std
   MultiHeadAttention::Options options{.dropout = config_.attention_dropout};
   if (config_.encoder_chunk > 0) options.mask = Mask{.rule = Mask::Rule::chunk, .chunk = config_.encoder_chunk};
   options.mask.source_lengths = out.lengths;
+  options.extents.source = options.extents.target = {out.lengths.begin(), out.lengths.end()};
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Pass here = pass.child("layers").child(uint64_t(i));
     if (!config_.activation_checkpointing) x = run_layer(layers_[i], x, options, here);
     else x = Tape::checkpoint(here.tape, [this, i, options, here](Tape* tape, const std::vector<Variable>& in) {
-      return run_layer(layers_[i], in[0], options, {tape, here.key, here.training});
+      return run_layer(layers_[i], in[0], options, {tape, here.key, here.training, here.step});
     }, {x});
   }
   out.states = config_.norm == "pre" ? final_norm_(x, pass.tape) : x;
@@ -103,7 +105,7 @@ SpeechEncoder::Stream SpeechEncoder::begin(int64_t capacity) {
     s.stem_before.push_back(context_.zeros({1, stem_[i].left, stem_[i].weight.value.size(1)}, DType::f32));
   for (Layer& layer : layers_) {
     s.conv_before.push_back(context_.zeros({1, layer.conv.left, config_.d_model}, DType::f32));
-    s.attention.push_back(layer.attention.begin(context_, 1, capacity));
+    s.attention.push_back(layer.attention.begin(context_, {.capacity = capacity}));
   }
   return s;
 }
@@ -121,7 +123,7 @@ Tensor tail(const Tensor& before, const Tensor& x, int64_t n) {
 
 }  // namespace
 
-Tensor SpeechEncoder::push_layer(Layer& layer, const Tensor& input, Tensor& before, AttentionState& attention) {
+Tensor SpeechEncoder::push_layer(Layer& layer, const Tensor& input, Tensor& before, AttentionState& attention, int64_t place) {
   const bool pre = config_.norm == "pre";
   const Pass pass;
   Variable x = input;
@@ -133,7 +135,7 @@ Tensor SpeechEncoder::push_layer(Layer& layer, const Tensor& input, Tensor& befo
     });
   x = residual(x, layer.attention_norm, pre, 0, pass, [&](const Variable& y) {
     layer.attention.append(attention, y.value());
-    return Variable(layer.attention.step(attention, y.value()));
+    return Variable(layer.attention.step(attention, y.value(), place));
   });
   return residual(x, layer.ffn_norm, pre, 0, pass, [&](const Variable& y) { return layer.ffn(y, 0, pass); }).value();
 }
@@ -155,7 +157,7 @@ Tensor SpeechEncoder::push(Stream& stream, const Tensor& features) {
     const int64_t end = std::min(n, begin + config_.encoder_chunk);
     const Tensor place = positions_.slice(0, stream.states, stream.states + end - begin).reshape({1, end - begin, C});
     Tensor x = add(Variable(all.slice(1, begin, end)), Variable(place)).value();
-    for (size_t i = 0; i < layers_.size(); ++i) x = push_layer(layers_[i], x, stream.conv_before[i], *stream.attention[i]);
+    for (size_t i = 0; i < layers_.size(); ++i) x = push_layer(layers_[i], x, stream.conv_before[i], *stream.attention[i], stream.states);
     out.slice(1, begin, end).copy_from(config_.norm == "pre" ? final_norm_(x, nullptr).value() : x);
     stream.states += end - begin;
   }

@@ -44,7 +44,7 @@ class SpeechEncoder final : public Module {
   void make_stem(RandomKey key);
   Variable run_stem(const Variable& features, Tape* tape);
   Variable run_layer(Layer& layer, const Variable& x, const MultiHeadAttention::Options& options, const Pass& pass);
-  Tensor push_layer(Layer& layer, const Tensor& x, Tensor& before, AttentionState& attention);
+  Tensor push_layer(Layer& layer, const Tensor& x, Tensor& before, AttentionState& attention, int64_t place);   // place: states before this piece
 
   Context& context_;
   S2TConfig config_;

@@ -15,8 +15,8 @@ TextDecoder::TextDecoder(Context& context, const TransformerConfig& config, Rand
     layer.self_norm = LayerNormLayer(context, C);
     layer.cross_norm = LayerNormLayer(context, C);
     layer.ffn_norm = LayerNormLayer(context, C);
-    layer.self = MultiHeadAttention(context, config.attention.decoder_self, {}, C, config.heads, true, k.child("self"));
-    layer.cross = MultiHeadAttention(context, config.attention.decoder_cross, {}, C, config.heads, false, k.child("cross"));
+    layer.self = MultiHeadAttention(context, config.attention.decoder_self.layer(i), C, config.heads, {.self = true, .rule = Mask::Rule::causal}, k.child("self"));
+    layer.cross = MultiHeadAttention(context, config.attention.decoder_cross.layer(i), C, config.heads, {.self = false}, k.child("cross"));
     layer.ffn = FeedForward(context, C, config.ffn, activation_named(config.activation), k.child("ffn"));
     layers_.push_back(std::move(layer));
   }
@@ -40,7 +40,7 @@ Variable TextDecoder::project(const Variable& x, Tape* tape) {
   return linear(config_.norm == "pre" ? final_norm_(x, tape) : x, on(tape, embedding_), Variable());
 }
 
-TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Pass& pass) {
+TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Extents& extents, const Pass& pass) {
   require(ids.rank() == 2 && memory.shape().rank == 3 && ids.size(0) == memory.size(0), "decoder: ids {} and encoder states {} do not fit", ids.shape(), memory.shape());
   require(!monotonic || policy_, "decoder: this model has no policies; fine-tune it to EMMA first");
   const bool pre = config_.norm == "pre";
@@ -48,8 +48,8 @@ TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memo
   Output out;
   Variable pooled;
   if (monotonic) pooled = avg_pool_time(memory, cross.source_lengths, policy_->pooling);
-  MultiHeadAttention::Options own{.mask = Mask::causal(), .dropout = config_.attention_dropout};
-  MultiHeadAttention::Options other{.mask = cross, .pooling = policy_ ? policy_->pooling : 1, .dropout = config_.attention_dropout};
+  MultiHeadAttention::Options own{.mask = Mask::causal(), .extents = {extents.target, extents.target}, .dropout = config_.attention_dropout};
+  MultiHeadAttention::Options other{.mask = cross, .extents = extents, .pooling = policy_ ? policy_->pooling : 1, .dropout = config_.attention_dropout};
   Variable x = drop(embed(ids, 0, pass.tape), p, pass.child("embedding"));
   for (size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
@@ -67,13 +67,19 @@ TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memo
   return out;
 }
 
-TextDecoder::State TextDecoder::begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths) {
+TextDecoder::State TextDecoder::begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths, std::vector<double> expected) {
   State s;
+  std::vector<double> source(lengths.begin(), lengths.end());
+  if (source.empty()) source.assign(size_t(batch), double(state_capacity));
   for (Layer& layer : layers_) {
-    s.self.push_back(layer.self.begin(context_, batch, token_capacity));
-    s.cross.push_back(layer.cross.begin(context_, batch, state_capacity, lengths));
+    s.self.push_back(layer.self.begin(context_, {.batch = batch, .capacity = token_capacity, .lengths = {}, .extents = {expected, expected}}));
+    s.cross.push_back(layer.cross.begin(context_, {.batch = batch, .capacity = state_capacity, .lengths = lengths, .extents = {source, expected}}));
   }
   return s;
+}
+
+bool TextDecoder::needs_target_length() const {
+  return std::any_of(layers_.begin(), layers_.end(), [](const Layer& l) { return l.self.attention()->needs_target_length() || l.cross.attention()->needs_target_length(); });
 }
 
 void TextDecoder::read(State& state, const Tensor& memory) {
@@ -102,14 +108,14 @@ Tensor TextDecoder::step(State& state, const Tensor& ids, std::vector<PolicyVote
     Layer& layer = layers_[i];
     x = residual(x, layer.self_norm, pre, 0, pass, [&](const Variable& y) {
       layer.self.append(*state.self[i], y.value());
-      return Variable(layer.self.step(*state.self[i], y.value()));
+      return Variable(layer.self.step(*state.self[i], y.value(), state.tokens));
     });
     x = residual(x, layer.cross_norm, pre, 0, pass, [&](const Variable& y) {
       if (votes) {
         const auto z = layer.policy.logits(y, pooled, nullptr).value().values<double>();
         for (size_t h = 0; h < z.size(); ++h) votes->push_back({int64_t(i), int64_t(h), 1 / (1 + std::exp(-z[h]))});
       }
-      return Variable(layer.cross.step(*state.cross[i], y.value()));
+      return Variable(layer.cross.step(*state.cross[i], y.value(), state.tokens));
     });
     x = residual(x, layer.ffn_norm, pre, 0, pass, [&](const Variable& y) { return layer.ffn(y, 0, pass); });
   }
@@ -141,16 +147,19 @@ class DecoderSteps final : public StepDecoder {
 
 }  // namespace
 
-std::vector<std::vector<int32_t>> TextDecoder::generate(const Tensor& memory, const std::vector<int32_t>& lengths, const GenerationOptions& options) {
+std::vector<std::vector<int32_t>> TextDecoder::generate(const Tensor& memory, const std::vector<int32_t>& lengths, const std::vector<double>& expected,
+                                                        const GenerationOptions& options) {
   options.check();
   const int64_t B = memory.size(0), S = memory.size(1), K = options.beam;
   const Tensor repeated = K == 1 ? memory : context_.empty({B * K, S, memory.size(2)}, memory.dtype());
   std::vector<int32_t> real;
+  std::vector<double> known;
   for (int64_t row = 0; row < B * K; ++row) {
     if (K > 1) repeated.slice(0, row, row + 1).copy_from(memory.slice(0, row / K, row / K + 1));
     real.push_back(lengths[size_t(row / K)]);
+    if (!expected.empty()) known.push_back(expected[size_t(row / K)]);
   }
-  State state = begin(B * K, options.max_tokens, S, real);
+  State state = begin(B * K, options.max_tokens, S, real, known);
   read(state, repeated);
   DecoderSteps steps(*this, std::move(state));
   if (K == 1) return greedy_search(context_, steps, B, config_.bos_token, config_.eos_token, options.max_tokens);

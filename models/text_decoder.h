@@ -22,7 +22,8 @@ class TextDecoder final : public Module {
     std::vector<Variable> alignments;                       // EMMA: alpha [B, 1 or H, T, J] per layer
   };
   /// ids i64 [B,T], memory [B,S,C]; cross: which states each token may see. With `monotonic` the cross attention follows the policies.
-  Output forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Pass& pass);
+  /// extents: lengths of source and target per item (cosFormer).
+  Output forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Extents& extents, const Pass& pass);
 
   /// Step-by-step decoding of `batch` items.
   struct State {
@@ -30,7 +31,9 @@ class TextDecoder final : public Module {
     int64_t tokens = 0, states = 0;
     Tensor window;                                          // the newest states, as many as its pooling window holds [B,n,C]
   };
-  State begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths = {});
+  /// expected: predicted target lengths per item, where needs_target_length().
+  State begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths = {}, std::vector<double> expected = {});
+  bool needs_target_length() const;
   /// Adds encoder states [B,n,C] to what the next steps see.
   void read(State& state, const Tensor& memory);
   /// One token per item: logits [B,V]; votes (when wanted, batch 1) get p of every layer and head on the newest pooled column.
@@ -42,13 +45,14 @@ class TextDecoder final : public Module {
   void reorder(State& state, std::span<const int32_t> beams);
 
   /// Greedy (beam 1) or beam search on encoder states [B,S,C] of which `lengths` are real: token ids without start and end.
-  std::vector<std::vector<int32_t>> generate(const Tensor& memory, const std::vector<int32_t>& lengths, const GenerationOptions& options);
+  std::vector<std::vector<int32_t>> generate(const Tensor& memory, const std::vector<int32_t>& lengths, const std::vector<double>& expected, const GenerationOptions& options);
 
   bool has_policy() const { return policy_.has_value(); }
   /// [V,C]: also the output projection, and the source's embedding of a model that shares it.
   Parameter& table() { return embedding_; }
-  void use_cross_attention(const std::string& family) {
-    for (Layer& layer : layers_) layer.cross.choose(context_, family, {});
+  void use_cross_attention(const AttentionChoice& choice) {
+    choice.check("model.attention.decoder_cross", int64_t(layers_.size()));
+    for (size_t i = 0; i < layers_.size(); ++i) layers_[i].cross.choose(context_, choice.layer(int64_t(i)));
   }
   /// Adds freshly initialised policies: an offline model becomes an EMMA model.
   void add_policies(const PolicyConfig& policy, RandomKey key);

@@ -10,8 +10,7 @@ TextEncoder::TextEncoder(Context& context, const TransformerConfig& config, Rand
     const RandomKey k = key.child("layers").child(uint64_t(i));
     Layer layer;
     layer.attention_norm = LayerNormLayer(context, config.d_model);
-    layer.attention =
-        MultiHeadAttention(context, config.attention.encoder_self, {}, config.d_model, config.heads, true, k.child("attention"));
+    layer.attention = MultiHeadAttention(context, config.attention.encoder_self.layer(i), config.d_model, config.heads, {.self = true}, k.child("attention"));
     layer.ffn_norm = LayerNormLayer(context, config.d_model);
     layer.ffn = FeedForward(context, config.d_model, config.ffn, activation_named(config.activation), k.child("ffn"));
     layers_.push_back(std::move(layer));
@@ -25,32 +24,25 @@ Variable TextEncoder::run_layer(Layer& layer, const Variable& input, const Multi
   const double p = config_.dropout;
   const Variable x = residual(input, layer.attention_norm, pre, p, pass.child("attention"),
                               [&](const Variable& y) { return layer.attention.forward(y, y, options, pass.child("self")).y; });
-  return residual(x, layer.ffn_norm, pre, p, pass.child("ffn"),
-                  [&](const Variable& y) { return layer.ffn(y, config_.activation_dropout, pass); });
+  return residual(x, layer.ffn_norm, pre, p, pass.child("ffn"), [&](const Variable& y) { return layer.ffn(y, config_.activation_dropout, pass); });
 }
 
-Variable TextEncoder::forward(const Tensor& ids, const std::vector<int32_t>& lengths, Parameter& table, const Pass& pass) {
-  require(ids.rank() == 2 && int64_t(lengths.size()) == ids.size(0), "text encoder: ids are {}, expected [B, S] with one length per item",
-          ids.shape());
+Variable TextEncoder::forward(const Tensor& ids, const std::vector<int32_t>& lengths, const Tensor& rarity, Parameter& table, const Pass& pass) {
+  require(ids.rank() == 2 && int64_t(lengths.size()) == ids.size(0), "text encoder: ids are {}, expected [B, S] with one length per item", ids.shape());
   const int64_t B = ids.size(0), S = ids.size(1), C = config_.d_model;
-  require(S <= config_.max_positions,
-          "text encoder: {} tokens, the model has {} positions; raise model.max_positions or shorten the sentence", S,
-          config_.max_positions);
+  require(S <= config_.max_positions, "text encoder: {} tokens, the model has {} positions; raise model.max_positions or shorten the sentence", S, config_.max_positions);
   Variable x = embedding(on(pass.tape, table), ids, -1, std::sqrt(double(C)));
   x = add(x, expand(reshape(Variable(positions_.slice(0, 0, S).to(x.dtype())), {1, S, C}), {B, S, C}));
   x = drop(x, config_.dropout, pass.child("embedding"));
-  MultiHeadAttention::Options options{.dropout = config_.attention_dropout};
+  const std::vector<double> extent(lengths.begin(), lengths.end());
+  MultiHeadAttention::Options options{.extents = {extent, extent}, .rarity = rarity, .tokens = ids, .dropout = config_.attention_dropout};
   options.mask.source_lengths = lengths;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Pass here = pass.child("layers").child(uint64_t(i));
-    if (!config_.activation_checkpointing)
-      x = run_layer(layers_[i], x, options, here);
-    else
-      x = Tape::checkpoint(here.tape,
-                           [this, i, options, here](Tape* tape, const std::vector<Variable>& in) {
-                             return run_layer(layers_[i], in[0], options, {tape, here.key, here.training});
-                           },
-                           {x});
+    if (!config_.activation_checkpointing) x = run_layer(layers_[i], x, options, here);
+    else x = Tape::checkpoint(here.tape, [this, i, options, here](Tape* tape, const std::vector<Variable>& in) {
+      return run_layer(layers_[i], in[0], options, {tape, here.key, here.training, here.step});
+    }, {x});
   }
   return config_.norm == "pre" ? final_norm_(x, pass.tape) : x;
 }

@@ -9,8 +9,8 @@ class TextEncoder final : public Module {
  public:
   TextEncoder(Context& context, const TransformerConfig& config, RandomKey key);
 
-  /// ids i64 [B,S] with `lengths` real ones per item, table [V,C] -> states [B,S,C].
-  Variable forward(const Tensor& ids, const std::vector<int32_t>& lengths, Parameter& table, const Pass& pass);
+  /// ids i64 [B,S] with `lengths` real ones per item, table [V,C]; rarity [B,S]: how rare each token is (structured attention) -> states [B,S,C].
+  Variable forward(const Tensor& ids, const std::vector<int32_t>& lengths, const Tensor& rarity, Parameter& table, const Pass& pass);
 
   void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
   void visit(const std::string& prefix, const Visitor& v) override;

@@ -1,6 +1,7 @@
 #include "models/text_transformer.h"
 
 #include "autograd/cross_entropy.h"
+#include "autograd/elementwise.h"
 #include "autograd/layout.h"
 
 namespace alinea {
@@ -17,24 +18,46 @@ TextConfig checked(const TextConfig& config) {
 TextTransformer::TextTransformer(Context& context, const TextConfig& config, RandomKey key)
     : config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
   if (!config.share_embeddings)
-    source_embedding_ = normal_parameter(context, {config.source_words, config.d_model}, 1 / std::sqrt(double(config.d_model)),
-                                         key.child("source_embedding"));
+    source_embedding_ = normal_parameter(context, {config.source_words, config.d_model}, 1 / std::sqrt(double(config.d_model)), key.child("source_embedding"));
+  rarity_ = {context.zeros({config.source_words}, DType::f32), {}, false, true};
+  if (needs_target_length()) target_length_ = TargetLength(context, config, config.source_words, key.child("target_length"));
 }
 
-Variable TextTransformer::logits(const TextBatch& batch, const Pass& pass) {
-  const Variable states = encoder_.forward(batch.source, batch.source_lengths, source_table(), pass.child("encoder"));
-  return decoder_.forward(batch.decoder_in, states, Mask{.source_lengths = batch.source_lengths}, false, pass.child("decoder")).logits;
+void TextTransformer::set_rarity(const std::vector<float>& rarity) {
+  require(int64_t(rarity.size()) == config_.source_words, "text model: {} rarities for {} source tokens", rarity.size(), config_.source_words);
+  rarity_.value.copy_from(rarity_.value.context().from(rarity.data(), rarity_.value.shape()));
 }
+
+Tensor TextTransformer::rarity_of(const Tensor& ids) const {
+  const auto each = rarity_.value.values<float>();
+  std::vector<float> r;
+  for (const int64_t id : ids.values<int64_t>()) r.push_back(each[size_t(id)]);
+  return rarity_.value.context().from(r.data(), ids.shape());
+}
+
+Variable TextTransformer::states_of(const TextBatch& batch, const Pass& pass) {
+  return encoder_.forward(batch.source, batch.source_lengths, rarity_of(batch.source), source_table(), pass.child("encoder"));
+}
+
+Variable TextTransformer::decode(const TextBatch& batch, const Variable& states, const Pass& pass) {
+  const Extents extents = target_length_.training_extents(batch.source_lengths, batch.target_lengths, pass);
+  return decoder_.forward(batch.decoder_in, states, Mask{.source_lengths = batch.source_lengths}, false, extents, pass.child("decoder")).logits;
+}
+
+Variable TextTransformer::logits(const TextBatch& batch, const Pass& pass) { return decode(batch, states_of(batch, pass), pass); }
 
 Variable TextTransformer::loss(const TextBatch& batch, double smoothing, const Pass& pass) {
   const int64_t rows = batch.labels.count();
-  return cross_entropy(reshape(logits(batch, pass), {rows, config_.target_words}), batch.labels.reshape({rows}),
-                       CrossEntropy{.smoothing = smoothing});
+  const Variable states = states_of(batch, pass);
+  const Variable words = cross_entropy(reshape(decode(batch, states, pass), {rows, config_.target_words}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = smoothing});
+  if (!needs_target_length()) return words;
+  const Variable length = target_length_.loss(states, batch.source_lengths, batch.target_lengths, pass.child("target_length"));
+  return length ? add(words, length) : words;
 }
 
-std::vector<std::vector<int32_t>> TextTransformer::translate(const Tensor& source, const std::vector<int32_t>& lengths,
-                                                             const GenerationOptions& options) {
-  return decoder_.generate(encoder_.forward(source, lengths, source_table(), {}).value(), lengths, options);
+std::vector<std::vector<int32_t>> TextTransformer::translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationOptions& options) {
+  const Tensor states = encoder_.forward(source, lengths, rarity_of(source), source_table(), {}).value();
+  return decoder_.generate(states, lengths, needs_target_length() ? target_length_.predict(states, lengths, source) : std::vector<double>(), options);
 }
 
 void TextTransformer::set_dropout(double blocks, double attention, double activation) {
@@ -50,6 +73,8 @@ void TextTransformer::visit(const std::string& prefix, const Visitor& v) {
   if (!config_.share_embeddings) v(path(prefix, "source_embedding"), source_embedding_);
   encoder_.visit(path(prefix, "encoder"), v);
   decoder_.visit(path(prefix, "decoder"), v);
+  v(path(prefix, "rarity"), rarity_);
+  target_length_.visit(path(prefix, "target_length"), v);
 }
 
 }  // namespace alinea

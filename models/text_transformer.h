@@ -1,6 +1,7 @@
 // Text-to-text transformer (Vaswani et al. 2017): token encoder, text decoder with tied output embeddings, label-smoothed cross entropy.
 #pragma once
 #include "models/text_decoder.h"
+#include "models/target_length.h"
 #include "models/text_encoder.h"
 
 namespace alinea {
@@ -16,18 +17,17 @@ struct TextConfig : TransformerConfig {
   void check() const {
     TransformerConfig::check();
     require(source_words > 2, "model: source_words {} is too small; it counts pad, end and the pieces", source_words);
-    require(!share_embeddings || source_words == target_words,
-            "model: share_embeddings needs one vocabulary, but source_words is {} and target_words {}; prepare the data with --joint",
+    require(!share_embeddings || source_words == target_words, "model: share_embeddings needs one vocabulary, but source_words is {} and target_words {}; prepare the data with --joint",
             source_words, target_words);
   }
 };
 
 /// One batch. Sources end with the end token; labels hold -100 where nothing is to be learnt.
 struct TextBatch {
-  Tensor source;                        // i64 [B,S]
-  std::vector<int32_t> source_lengths;  // tokens + end
-  Tensor decoder_in, labels;            // i64 [B,T]: start + tokens; tokens + end
-  std::vector<int32_t> target_lengths;  // tokens + end
+  Tensor source;                                            // i64 [B,S]
+  std::vector<int32_t> source_lengths;                      // tokens + end
+  Tensor decoder_in, labels;                                // i64 [B,T]: start + tokens; tokens + end
+  std::vector<int32_t> target_lengths;                      // tokens + end
 };
 
 class TextTransformer final : public Module {
@@ -36,6 +36,10 @@ class TextTransformer final : public Module {
 
   /// Mean cross entropy of the labels, smoothed over the vocabulary.
   Variable loss(const TextBatch& batch, double smoothing, const Pass& pass);
+  /// What training data tells besides gradients: how rare each source token is (idf; −inf: never a column), how long targets are.
+  void set_rarity(const std::vector<float>& rarity);
+  TargetLength& target_length() { return target_length_; }
+  bool needs_target_length() const { return decoder_.needs_target_length(); }
   /// Logits [B,T,V] of every target token, teacher forced.
   Variable logits(const TextBatch& batch, const Pass& pass);
 
@@ -53,7 +57,12 @@ class TextTransformer final : public Module {
   TextConfig config_;
   TextEncoder encoder_;
   TextDecoder decoder_;
-  Parameter source_embedding_;  // [V,C], unless shared
+  Tensor rarity_of(const Tensor& ids) const;
+  Variable states_of(const TextBatch& batch, const Pass& pass);
+  Variable decode(const TextBatch& batch, const Variable& states, const Pass& pass);
+  Parameter source_embedding_;                              // [V,C], unless shared
+  Parameter rarity_;                                        // fixed: [V]
+  TargetLength target_length_;                              // of decoders that need it
 };
 
 }  // namespace alinea

@@ -3,17 +3,35 @@
 #pragma once
 #include "engine/core/config.h"
 #include "engine/core/error.h"
+#include "nn/attention/choice.h"
 
 namespace alinea {
 
-/// Which family serves each block (nn/attention): a name.
+/// Which family serves each block: a name, {"name": …, options}, or a list with one of these per layer (`alinea explain attention`).
 struct AttentionConfig {
-  std::string encoder_self = "softmax", decoder_self = "softmax", decoder_cross = "softmax";
+  AttentionChoice encoder_self, decoder_self, decoder_cross;
   void fields(Config& c) {
-    c.field("encoder_self", encoder_self, "attention family of the encoder");
-    c.field("decoder_self", decoder_self, "attention family of the decoder among its own tokens");
-    c.field("decoder_cross", decoder_cross,
-            "attention family of the decoder on the encoder's states; an EMMA model uses emma while it trains");
+    encoder_self.field(c, "encoder_self", "attention of the encoder: a family's name, {\"name\": …, options}, or a list with one per layer");
+    decoder_self.field(c, "decoder_self", "attention of the decoder among its own tokens");
+    decoder_cross.field(c, "decoder_cross", "attention of the decoder on the encoder's states; an EMMA model uses monotonic while it trains");
+  }
+};
+
+/// How a decoder with cosFormer blocks foretells the target's length (models/target_length.h).
+struct TargetLengthConfig {
+  std::string kind = "ratio";
+  double ratio = 0, dampening = 1, jitter = 1;
+  int64_t width = 128;
+  void fields(Config& c) {
+    c.field("kind", kind, "ratio (target tokens per source position), table (a length per source token) or network (on the encoder's states)");
+    c.field("ratio", ratio, "target tokens per source position; 0: the mean of the training data");
+    c.field("dampening", dampening, "table: divides the sum");
+    c.field("jitter", jitter, "training stretches real lengths by a random factor of up to this, so that the last position does not give the end away; 1: never");
+    c.field("width", width, "network: channels of its convolutions");
+  }
+  void check() const {
+    require(kind == "ratio" || kind == "table" || kind == "network", "model: target_length.kind '{}' is not ratio, table or network", kind);
+    require(ratio >= 0 && dampening > 0 && jitter >= 1 && width > 0, "model: target_length needs ratio ≥ 0, dampening > 0, jitter ≥ 1 and width > 0");
   }
 };
 
@@ -24,6 +42,7 @@ struct TransformerConfig {
   double dropout = 0.1, attention_dropout = 0, activation_dropout = 0;
   bool activation_checkpointing = false;
   AttentionConfig attention;
+  TargetLengthConfig target_length;
   int64_t source_words = 0, target_words = 0, max_positions = 2048;
   int64_t pad_token = 0, bos_token = 1, eos_token = 1;
 
@@ -41,11 +60,10 @@ struct TransformerConfig {
     c.field("dropout", dropout, "on the embeddings and on each block's output");
     c.field("attention_dropout", attention_dropout, "on attention weights");
     c.field("activation_dropout", activation_dropout, "inside the feed-forward layers");
-    c.field("activation_checkpointing", activation_checkpointing,
-            "encoder layers are computed again in backward instead of kept: less memory, a third more time");
+    c.field("activation_checkpointing", activation_checkpointing, "encoder layers are computed again in backward instead of kept: less memory, a third more time");
     c.field("attention", attention, "attention family per block");
-    c.field("source_words", source_words,
-            "size of the source vocabulary; of speech: classes of the frame classifier (with blank), 0: the model has none");
+    c.field("target_length", target_length, "of decoders that need to know it (cosformer blocks)");
+    c.field("source_words", source_words, "size of the source vocabulary; of speech: classes of the frame classifier (with blank), 0: the model has none");
     c.field("target_words", target_words, "size of the target vocabulary");
     c.field("max_positions", max_positions, "longest sequence of states or tokens");
     c.field("pad_token", pad_token, "id that fills short sequences");
@@ -59,9 +77,12 @@ struct TransformerConfig {
     require(target_words > 2, "model: target_words {} is too small; it counts pad, start/end and the words", target_words);
     require(norm == "pre" || norm == "post", "model: norm '{}' is not pre or post", norm);
     require(activation == "relu" || activation == "gelu", "model: activation '{}' is not relu or gelu", activation);
-    require(
-        dropout >= 0 && dropout < 1 && attention_dropout >= 0 && attention_dropout < 1 && activation_dropout >= 0 && activation_dropout < 1,
-        "model: dropout rates must lie in [0, 1)");
+    target_length.check();
+    attention.encoder_self.check("model.attention.encoder_self", encoder_layers);
+    attention.decoder_self.check("model.attention.decoder_self", decoder_layers);
+    attention.decoder_cross.check("model.attention.decoder_cross", decoder_layers);
+    require(dropout >= 0 && dropout < 1 && attention_dropout >= 0 && attention_dropout < 1 && activation_dropout >= 0 && activation_dropout < 1,
+            "model: dropout rates must lie in [0, 1)");
   }
   void copy_dropout(const TransformerConfig& rates) {
     dropout = rates.dropout, attention_dropout = rates.attention_dropout, activation_dropout = rates.activation_dropout;

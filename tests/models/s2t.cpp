@@ -15,7 +15,7 @@ S2TConfig small(bool policy = false, int64_t policy_heads = 1) {
   c.source_words = 7, c.target_words = 11, c.max_positions = 64;
   c.has_policy = policy;
   c.policy.heads = policy_heads, c.policy.depth = 2;
-  if (policy) c.attention.decoder_cross = "emma";
+  if (policy) c.attention.decoder_cross = "monotonic";
   return c;
 }
 

@@ -160,7 +160,7 @@ TEST_CASE("text: cached decoding gives the logits of the full forward pass, for 
     TextTransformer model(Context::cpu(), c, RandomKey{6});
     const TextBatch batch = batch_of(c);
     const auto full = model.logits(batch, {}).value().values<float>();
-    const Tensor states = model.encoder().forward(batch.source, batch.source_lengths, model.decoder().table(), {}).value();
+    const Tensor states = model.encoder().forward(batch.source, batch.source_lengths, {}, model.decoder().table(), {}).value();
     auto state = model.decoder().begin(3, 6, states.size(1), batch.source_lengths);
     model.decoder().read(state, states);
     for (int64_t t = 0; t < 6; ++t) {
