@@ -147,18 +147,18 @@ int bench(const BenchOptions& o) {
 
 }  // namespace
 
-void add_bench(CLI::App& program, Run& run) {
+void add_bench(Command program, Run& run) {
   auto o = std::make_shared<BenchOptions>();
-  CLI::App* app = add_command(
+  Command app = add_command(
       program, "bench", "time, memory and rate of single works beside the machine's measured peak; JSON lines when stdout is no terminal",
       "alinea bench ops --threads 2\nalinea bench 'attention/*/fwd/1024' emma/alpha@recurrence\nalinea bench train --json > train.jsonl");
-  app->add_option("works", o->patterns,
+  app.add_option("works", o->patterns,
                   "ops, attention, emma, train, the beginning of a name or a pattern, @FORM after it for one form; all if none is given")
-      ->type_name("GROUP|PATTERN");
-  app->add_option("--seconds", o->seconds, "for each work, after its warm-up")->check(CLI::PositiveNumber)->capture_default_str();
-  app->add_flag("--list", o->list, "only show the works");
-  add_common(*app, o->common, Common::device | Common::json);
-  app->callback([o, &run] { run = [o] { return bench(*o); }; });
+      .type_name("GROUP|PATTERN");
+  app.add_option("--seconds", o->seconds, "for each work, after its warm-up").positive().show_default();
+  app.add_flag("--list", o->list, "only show the works");
+  add_common(app, o->common, Common::device | Common::json);
+  app.callback([o, &run] { run = [o] { return bench(*o); }; });
 }
 
 }  // namespace alinea

@@ -1,12 +1,12 @@
 // The subcommands of the program: one file each, with one function that registers it. Adding one: its function here, its name in the table
 // of main.cpp, its file in meson.build.
 //
-//   void add_doctor(CLI::App& program, Run& run) {
+//   void add_doctor(Command program, Run& run) {
 //     auto o = std::make_shared<DoctorOptions>();            // lives as long as the program; holds a CommonOptions
-//     CLI::App* app = add_command(program, "doctor", "what this machine offers", "alinea doctor --json");
-//     add_common(*app, o->common, Common::device | Common::json);
-//     app->add_flag("--slow", o->slow, "measure longer");
-//     app->callback([o, &run] { run = [o] { return doctor(*o); }; });
+//     Command app = add_command(program, "doctor", "what this machine offers", "alinea doctor --json");
+//     add_common(app, o->common, Common::device | Common::json);
+//     app.add_flag("--slow", o->slow, "measure longer");
+//     app.callback([o, &run] { run = [o] { return doctor(*o); }; });
 //   }
 //
 // Parsing only fills options and chooses `run`; main calls it afterwards. It returns the exit code, or throws Error.
@@ -19,19 +19,19 @@ namespace alinea {
 
 using Run = std::function<int()>;
 
-void add_bench(CLI::App& program, Run& run);
-void add_data(CLI::App& program, Run& run);
-void add_demo(CLI::App& program, Run& run);
-void add_doctor(CLI::App& program, Run& run);
-void add_eval(CLI::App& program, Run& run);
-void add_experiment(CLI::App& program, Run& run);
-void add_explain(CLI::App& program, Run& run);
-void add_gradcheck(CLI::App& program, Run& run);
-void add_inspect(CLI::App& program, Run& run);
-void add_op(CLI::App& program, Run& run);
-void add_plot(CLI::App& program, Run& run);
-void add_score(CLI::App& program, Run& run);
-void add_train(CLI::App& program, Run& run);
-void add_translate(CLI::App& program, Run& run);
+void add_bench(Command program, Run& run);
+void add_data(Command program, Run& run);
+void add_demo(Command program, Run& run);
+void add_doctor(Command program, Run& run);
+void add_eval(Command program, Run& run);
+void add_experiment(Command program, Run& run);
+void add_explain(Command program, Run& run);
+void add_gradcheck(Command program, Run& run);
+void add_inspect(Command program, Run& run);
+void add_op(Command program, Run& run);
+void add_plot(Command program, Run& run);
+void add_score(Command program, Run& run);
+void add_train(Command program, Run& run);
+void add_translate(Command program, Run& run);
 
 }  // namespace alinea

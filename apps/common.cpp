@@ -10,29 +10,29 @@
 
 namespace alinea {
 
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description, const std::string& examples) {
-  CLI::App* app = parent.add_subcommand(name, description);
+Command add_command(Command parent, const std::string& name, const std::string& description, const std::string& examples) {
+  Command app = parent.add_command(name, description);
   std::string footer = "Examples:\n  ";
   for (const char c : examples) footer += c == '\n' ? std::string("\n  ") : std::string(1, c);
-  app->footer(footer);
+  app.footer(footer);
   return app;
 }
 
-void add_common(CLI::App& app, CommonOptions& options, Common which) {
+void add_common(Command app, CommonOptions& options, Common which) {
   if (has(which, Common::config)) {
-    app.add_option("--config", options.config, "configuration (JSON, comments allowed)")->type_name("FILE");
+    app.add_option("--config", options.config, "configuration (JSON, comments allowed)").type_name("FILE");
     app.add_option("--set", options.set, "set one value of the configuration, e.g. --set train.seed=2; may be repeated")
-        ->type_name("NAME=VALUE")
-        ->allow_extra_args(false);
+        .type_name("NAME=VALUE")
+        .one_at_a_time();
   }
   if (has(which, Common::device)) {
-    app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+    app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N").show_default();
     app.add_option("--threads", options.threads, "threads of the CPU; 0: one per core")
-        ->capture_default_str()
-        ->check(CLI::Range(0, 4096));
+        .show_default()
+        .range(0, 4096);
   }
   if (has(which, Common::dtype))
-    app.add_option("--dtype", options.dtype, "fp32, or bf16 on a GPU")->capture_default_str()->check(CLI::IsMember({"fp32", "bf16"}));
+    app.add_option("--dtype", options.dtype, "fp32, or bf16 on a GPU").show_default().one_of({"fp32", "bf16"});
   if (has(which, Common::seed)) app.add_option("--seed", options.seed, "seed of all random numbers");
   if (has(which, Common::json)) app.add_flag("--json", options.json, "machine-readable output on stdout");
   app.add_flag("-q,--quiet", options.quiet, "only warnings and errors on stderr");
@@ -53,8 +53,8 @@ Config config_of(const CommonOptions& options) {
   return config;
 }
 
-void refuse_given(const CLI::App& app, std::initializer_list<const char*> names, std::string_view why) {
-  for (const char* name : names) require(app.get_option(name)->count() == 0, "{}: {} {}; leave it out", app.get_name(), name, why);
+void refuse_given(const Command app, std::initializer_list<const char*> names, std::string_view why) {
+  for (const char* name : names) require(!app.given(name), "{}: {} {}; leave it out", app.name(), name, why);
 }
 
 void print_json(const nlohmann::ordered_json& value) {

@@ -3,7 +3,6 @@
 #pragma once
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
@@ -13,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/command_line.h"
 #include "engine/core/config.h"
 #include "engine/core/context.h"
 
@@ -36,8 +36,8 @@ constexpr Common operator|(Common a, Common b) { return Common(unsigned(a) | uns
 constexpr bool has(Common set, Common flag) { return (unsigned(set) & unsigned(flag)) != 0; }
 
 /// A subcommand with its examples (one per line) at the end of --help.
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description, const std::string& examples);
-void add_common(CLI::App& app, CommonOptions& options, Common which = Common::all);
+Command add_command(Command parent, const std::string& name, const std::string& description, const std::string& examples);
+void add_common(Command app, CommonOptions& options, Common which = Common::all);
 
 /// The context of --device, with --threads set. Error{device} when the device is not there or cannot compute in --dtype.
 Context& context_of(const CommonOptions& options);
@@ -45,7 +45,7 @@ Context& context_of(const CommonOptions& options);
 Config config_of(const CommonOptions& options);
 
 /// Refuses options that were given although they mean nothing here: "eval: --policy …".
-void refuse_given(const CLI::App& app, std::initializer_list<const char*> names, std::string_view why);
+void refuse_given(const Command app, std::initializer_list<const char*> names, std::string_view why);
 
 /// JSON on stdout, indented, with a final newline. Numbers keep all digits; NaN and infinities become null.
 void print_json(const nlohmann::ordered_json& value);

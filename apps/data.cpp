@@ -36,24 +36,24 @@ int prepare(const AnnouncementsCommand& o) {
   return 0;
 }
 
-void add_announcements(CLI::App& parent, Run& run) {
+void add_announcements(Command parent, Run& run) {
   auto o = std::make_shared<AnnouncementsCommand>();
   AnnouncementsOptions& r = o->recipe;
-  CLI::App* app = add_command(parent, "announcements", "spoken numbers, dates, times and announcements from Asterisk's recordings, with translations",
+  Command app = add_command(parent, "announcements", "spoken numbers, dates, times and announcements from Asterisk's recordings, with translations",
                               "alinea data prepare announcements --from en --to de --out data-en-de\n"
                               "alinea data prepare announcements --from fr --to ja --kind numbers --train 2000 --out data-fr-ja");
-  app->add_option("--out", r.out, "folder to make")->required()->type_name("DIR");
-  app->add_option("--from", r.from, "language of the recordings: en, es, fr, it, ru")->capture_default_str();
-  app->add_option("--to", r.to, "language of the translation")->capture_default_str();
-  app->add_option("--kind", r.kind, "mix: announcements of the pair; numbers: plain numbers, for any pair")->capture_default_str()->check(CLI::IsMember({"mix", "numbers"}));
-  app->add_option("--train", r.train, "utterances to train on")->capture_default_str()->check(CLI::PositiveNumber);
-  app->add_option("--dev", r.dev, "utterances to validate on")->capture_default_str()->check(CLI::PositiveNumber);
-  app->add_option("--test", r.test, "utterances to test on")->capture_default_str()->check(CLI::PositiveNumber);
-  app->add_option("--sounds-dir", r.sounds_dir, "where the recordings are")->capture_default_str()->type_name("DIR");
-  app->add_option("--template", r.template_file, "one's own announcements instead of the built-in ones")->type_name("FILE");
-  app->add_option("--threads", o->common.threads, "threads; 0: one per core; changes nothing but the time")->capture_default_str()->check(CLI::Range(0, 4096));
-  add_common(*app, o->common, Common::seed | Common::json);
-  app->callback([o, &run] { run = [o] { return prepare(*o); }; });
+  app.add_option("--out", r.out, "folder to make").required().type_name("DIR");
+  app.add_option("--from", r.from, "language of the recordings: en, es, fr, it, ru").show_default();
+  app.add_option("--to", r.to, "language of the translation").show_default();
+  app.add_option("--kind", r.kind, "mix: announcements of the pair; numbers: plain numbers, for any pair").show_default().one_of({"mix", "numbers"});
+  app.add_option("--train", r.train, "utterances to train on").show_default().positive();
+  app.add_option("--dev", r.dev, "utterances to validate on").show_default().positive();
+  app.add_option("--test", r.test, "utterances to test on").show_default().positive();
+  app.add_option("--sounds-dir", r.sounds_dir, "where the recordings are").show_default().type_name("DIR");
+  app.add_option("--template", r.template_file, "one's own announcements instead of the built-in ones").type_name("FILE");
+  app.add_option("--threads", o->common.threads, "threads; 0: one per core; changes nothing but the time").show_default().range(0, 4096);
+  add_common(app, o->common, Common::seed | Common::json);
+  app.callback([o, &run] { run = [o] { return prepare(*o); }; });
 }
 
 struct TextCommand {
@@ -71,34 +71,34 @@ int prepare(const TextCommand& o) {
   return 0;
 }
 
-void add_text(CLI::App& parent, Run& run) {
+void add_text(Command parent, Run& run) {
   auto o = std::make_shared<TextCommand>();
   TextOptions& r = o->recipe;
-  CLI::App* app = add_command(parent, "text", "parallel text files of one's own: sentence pairs and a subword vocabulary",
+  Command app = add_command(parent, "text", "parallel text files of one's own: sentence pairs and a subword vocabulary",
                               "alinea data prepare text --source train.en.gz --target train.de.gz --dev-source val.en --dev-target val.de --vocab-size 5000 --joint --out data-text\n"
                               "alinea data prepare text --source all.en --target all.es --from en --to es --model unigram --out data-en-es");
-  app->add_option("--source", r.source, "training sentences, one a line, plain or .gz")->required()->type_name("FILE");
-  app->add_option("--target", r.target, "their translations, line by line")->required()->type_name("FILE");
-  app->add_option("--dev-source", r.dev_source, "sentences to validate on; default: held out, lines / 20 (1 … 1000) before the test lines")->type_name("FILE");
-  app->add_option("--dev-target", r.dev_target, "their translations")->type_name("FILE");
-  app->add_option("--test-source", r.test_source, "sentences to test on; default: held out, the last lines / 20 (1 … 1000)")->type_name("FILE");
-  app->add_option("--test-target", r.test_target, "their translations")->type_name("FILE");
-  app->add_option("--from", r.from, "language of the source, noted in the manifests")->capture_default_str();
-  app->add_option("--to", r.to, "language of the target")->capture_default_str();
-  app->add_option("--vocab-size", r.subwords.vocabulary, "pieces of each vocabulary, with the three special ones")->capture_default_str();
-  app->add_option("--model", r.subwords.model, "bpe or unigram")->capture_default_str()->check(CLI::IsMember({"bpe", "unigram"}));
-  app->add_option("--character-coverage", r.subwords.character_coverage, "share of the characters that get a piece; below 1 for scripts of thousands")->capture_default_str();
-  app->add_flag("--joint", r.joint, "one vocabulary for both languages");
-  app->add_option("--out", r.out, "folder to make")->required()->type_name("DIR");
-  add_common(*app, o->common, Common::json);
-  app->callback([o, &run] { run = [o] { return prepare(*o); }; });
+  app.add_option("--source", r.source, "training sentences, one a line, plain or .gz").required().type_name("FILE");
+  app.add_option("--target", r.target, "their translations, line by line").required().type_name("FILE");
+  app.add_option("--dev-source", r.dev_source, "sentences to validate on; default: held out, lines / 20 (1 … 1000) before the test lines").type_name("FILE");
+  app.add_option("--dev-target", r.dev_target, "their translations").type_name("FILE");
+  app.add_option("--test-source", r.test_source, "sentences to test on; default: held out, the last lines / 20 (1 … 1000)").type_name("FILE");
+  app.add_option("--test-target", r.test_target, "their translations").type_name("FILE");
+  app.add_option("--from", r.from, "language of the source, noted in the manifests").show_default();
+  app.add_option("--to", r.to, "language of the target").show_default();
+  app.add_option("--vocab-size", r.subwords.vocabulary, "pieces of each vocabulary, with the three special ones").show_default();
+  app.add_option("--model", r.subwords.model, "bpe or unigram").show_default().one_of({"bpe", "unigram"});
+  app.add_option("--character-coverage", r.subwords.character_coverage, "share of the characters that get a piece; below 1 for scripts of thousands").show_default();
+  app.add_flag("--joint", r.joint, "one vocabulary for both languages");
+  app.add_option("--out", r.out, "folder to make").required().type_name("DIR");
+  add_common(app, o->common, Common::json);
+  app.callback([o, &run] { run = [o] { return prepare(*o); }; });
 }
 
-void add_prepare(CLI::App& parent, Run& run) {
-  CLI::App* app = add_command(parent, "prepare", "make a corpus", "alinea data prepare announcements --out data-announcements\nalinea data prepare text --source train.en --target train.de --out data-text");
-  app->require_subcommand(1);
-  add_announcements(*app, run);
-  add_text(*app, run);
+void add_prepare(Command parent, Run& run) {
+  Command app = add_command(parent, "prepare", "make a corpus", "alinea data prepare announcements --out data-announcements\nalinea data prepare text --source train.en --target train.de --out data-text");
+  app.require_command();
+  add_announcements(app, run);
+  add_text(app, run);
 }
 
 void print_report(const std::string& folder, const DataReport& report) {
@@ -124,25 +124,25 @@ int check(const std::string& folder, const CommonOptions& common) {
   return report.ok() ? 0 : int(Exit::data);
 }
 
-void add_check(CLI::App& parent, Run& run) {
+void add_check(Command parent, Run& run) {
   struct Options {
     CommonOptions common;
     std::string folder;
   };
   auto o = std::make_shared<Options>();
-  CLI::App* app = add_command(parent, "check", "look through a prepared folder: audio, features, vocabularies, strictness of the split", "alinea data check data-en-de --json");
-  app->add_option("folder", o->folder, "what data prepare made")->required()->type_name("DIR");
-  add_common(*app, o->common, Common::json);
-  app->callback([o, &run] { run = [o] { return check(o->folder, o->common); }; });
+  Command app = add_command(parent, "check", "look through a prepared folder: audio, features, vocabularies, strictness of the split", "alinea data check data-en-de --json");
+  app.add_option("folder", o->folder, "what data prepare made").required().type_name("DIR");
+  add_common(app, o->common, Common::json);
+  app.callback([o, &run] { run = [o] { return check(o->folder, o->common); }; });
 }
 
 }  // namespace
 
-void add_data(CLI::App& program, Run& run) {
-  CLI::App* app = add_command(program, "data", "make and check corpora", "alinea data prepare announcements --out data-en-de\nalinea data check data-en-de");
-  app->require_subcommand(1);
-  add_prepare(*app, run);
-  add_check(*app, run);
+void add_data(Command program, Run& run) {
+  Command app = add_command(program, "data", "make and check corpora", "alinea data prepare announcements --out data-en-de\nalinea data check data-en-de");
+  app.require_command();
+  add_prepare(app, run);
+  add_check(app, run);
 }
 
 }  // namespace alinea

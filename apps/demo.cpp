@@ -213,15 +213,15 @@ class Demo {
 
 }  // namespace
 
-void add_demo(CLI::App& program, Run& run) {
+void add_demo(Command program, Run& run) {
   auto o = std::make_shared<DemoOptions>();
-  CLI::App* app = add_command(program, "demo", "the whole story: corpus, offline model, EMMA, streaming, report", "alinea demo --out runs/demo\nalinea demo --quick --out runs/quick");
-  add_common(*app, o->common, Common::device | Common::seed | Common::json);
-  app->add_option("--out", o->out, "where everything goes; a second run reuses finished stages");
-  app->add_option("--configs", o->configs, "folder with offline.json, emma.json and waitk.json");
-  app->add_flag("--quick", o->quick, "a short schedule of about 90 seconds");
-  app->add_option("--build-seconds", o->build_seconds, "for the summary: how long the build took");
-  app->callback([o, &run] {
+  Command app = add_command(program, "demo", "the whole story: corpus, offline model, EMMA, streaming, report", "alinea demo --out runs/demo\nalinea demo --quick --out runs/quick");
+  add_common(app, o->common, Common::device | Common::seed | Common::json);
+  app.add_option("--out", o->out, "where everything goes; a second run reuses finished stages");
+  app.add_option("--configs", o->configs, "folder with offline.json, emma.json and waitk.json");
+  app.add_flag("--quick", o->quick, "a short schedule of about 90 seconds");
+  app.add_option("--build-seconds", o->build_seconds, "for the summary: how long the build took");
+  app.callback([o, &run] {
     run = [o] {
       try {
         return Demo(*o).run();

@@ -4,6 +4,7 @@
 #include <unicode/uversion.h>
 #include <zlib.h>
 
+#include <CLI/Version.hpp>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -100,11 +101,11 @@ void print_text(const json& j) {
 
 }  // namespace
 
-void add_doctor(CLI::App& program, Run& run) {
+void add_doctor(Command program, Run& run) {
   auto o = std::make_shared<CommonOptions>();
-  CLI::App* app = add_command(program, "doctor", "what this machine offers: processor, BLAS, GPU, libraries, recordings", "alinea doctor\nalinea doctor --json");
-  add_common(*app, *o, Common::device | Common::json);
-  app->callback([o, &run] {
+  Command app = add_command(program, "doctor", "what this machine offers: processor, BLAS, GPU, libraries, recordings", "alinea doctor\nalinea doctor --json");
+  add_common(app, *o, Common::device | Common::json);
+  app.callback([o, &run] {
     run = [o] {
       context_of(*o);
       const json found = examine();

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/decoding_options.h"
 #include "apps/evaluate.h"
 #include "apps/run_directory.h"
 #include "apps/task.h"
@@ -16,13 +17,11 @@ namespace {
 
 struct EvalOptions {
   CommonOptions common;
-  std::string run, data, split = "test", policy = "auto", out;
+  DecodingOptions decoding;
   std::vector<double> thresholds{0.5};
-  std::string reduce = "min";
-  int64_t limit = 0, max_tokens = 0, ratio = 8;
-  bool recompute = false, last = false;
-  GenerationOptions decoding;
-  const CLI::App* app = nullptr;                            // knows which options were given
+  std::string run, data, split = "test", out;
+  int64_t limit = 0;
+  bool last = false;
 };
 
 struct System {
@@ -30,34 +29,14 @@ struct System {
   EvaluationOptions options;
 };
 
-}  // namespace
-
-void choose_policy(const std::string& policy, int64_t ratio, StreamOptions& stream, bool& offline) {
-  offline = policy == "offline";
-  if (offline) stream.policy = StreamOptions::Policy::offline;
-  else if (policy == "emma") stream.policy = StreamOptions::Policy::emma;
-  else if (policy.starts_with("waitk:") && policy.size() > 6 && policy.find_first_not_of("0123456789", 6) == std::string::npos && policy.size() < 12) {
-    stream.policy = StreamOptions::Policy::waitk;
-    stream.wait_k = std::stoll(policy.substr(6));
-    stream.ratio = ratio;
-  } else {
-    fail(Exit::usage, "policy '{}' is not one of offline, emma, waitk:K", policy);
-  }
-}
-
-namespace {
-
 std::vector<System> systems(const EvalOptions& o, bool has_policy) {
-  const std::string policy = o.policy == "auto" ? (has_policy ? "emma" : "offline") : o.policy;
+  const std::string policy = o.decoding.policy == "auto" ? (has_policy ? "emma" : "offline") : o.decoding.policy;
   std::vector<System> all;
   for (size_t at = 0; at <= policy.size();) {               // several, separated by commas
     const size_t end = std::min(policy.find(',', at), policy.size());
     const std::string one = policy.substr(at, end - at);
-    EvaluationOptions e{.limit = o.limit};
-    e.stream.reduce = o.reduce;
-    e.stream.max_tokens = o.max_tokens > 0 ? o.max_tokens : 60;
-    e.stream.recompute = o.recompute;
-    choose_policy(one, o.ratio, e.stream, e.offline);
+    EvaluationOptions e{.stream = o.decoding.stream_options(one), .limit = o.limit};
+    e.offline = e.stream.policy == StreamOptions::Policy::offline;
     if (one != "emma") all.push_back({one, e});
     else
       for (const double t : o.thresholds) {
@@ -75,11 +54,10 @@ std::string data_folder(const EvalOptions& o) {
 }
 
 int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& context) {
-  refuse_given(*o.app, {"--policy", "--threshold", "--reduce", "--ratio", "--recompute"}, "is for speech models; a text model translates whole sentences");
+  o.decoding.refuse_speech_options();
   const auto model = load_text_model(path, context);
   const TextDataset data = TextDataset::open(data_folder(o), o.split);
-  GenerationOptions decoding = o.decoding;
-  if (o.max_tokens > 0) decoding.max_tokens = o.max_tokens;
+  const GenerationOptions decoding = o.decoding.text_options();
   const std::string system = decoding.beam == 1 ? "greedy" : fmt::format("beam {}", decoding.beam);
   const auto begin = std::chrono::steady_clock::now();
   const auto hypotheses = translate_split(*model, context, data, decoding, o.limit);
@@ -106,7 +84,7 @@ int eval(const EvalOptions& o) {
   Context& context = context_of(o.common);
   const auto path = model_path(o.run, !o.last);
   if (model_type_of(path) == TextConfig().model_type) return eval_text(o, path, context);
-  refuse_given(*o.app, {"--beam", "--length-penalty"}, "is for text models; speech is decoded greedily");
+  o.decoding.refuse_text_options();
   const auto model = load_model(path, context);
   const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");
   const SpeechDataset data = SpeechDataset::open(data_folder(o), o.split);
@@ -136,30 +114,22 @@ std::string data_of_run(const std::string& run) {
   return data;
 }
 
-void add_eval(CLI::App& program, Run& run) {
+void add_eval(Command program, Run& run) {
   auto o = std::make_shared<EvalOptions>();
-  CLI::App* app = add_command(program, "eval", "decode a test set and score quality and, of speech, latency",
+  Command app = add_command(program, "eval", "decode a test set and score quality and, of speech, latency",
                               "alinea eval runs/emma --split test\n"
                               "alinea eval runs/emma --threshold 0.1 --threshold 0.5 --threshold 0.9 --out runs/emma/eval\n"
                               "alinea eval runs/waitk --policy waitk:1,waitk:3,waitk:5 --json\n"
                               "alinea eval runs/text --beam 5");
-  o->app = app;
-  add_common(*app, o->common, Common::device | Common::json);
-  app->add_option("RUN", o->run, "run or model directory")->required();
-  app->add_option("--data", o->data, "prepared data directory (default: the one the run was trained on)");
-  app->add_option("--split", o->split, "train, dev or test");
-  app->add_option("--policy", o->policy, "offline, emma, waitk:K, several separated by commas; auto: emma when the model has a policy");
-  app->add_option("--threshold", o->thresholds, "EMMA's decision thresholds");
-  app->add_option("--reduce", o->reduce, "over layers and heads: min, mean or median");
-  app->add_option("--ratio", o->ratio, "wait-k: encoder states per token");
-  app->add_option("--limit", o->limit, "only the first sentences");
-  app->add_option("--max-tokens", o->max_tokens, "longest output; 0: 60 words of speech, 100 pieces of text");
-  app->add_option("--beam", o->decoding.beam, "text: hypotheses followed at once; 1: greedy")->check(CLI::Range(1, 100));
-  app->add_option("--length-penalty", o->decoding.length_penalty, "text, with --beam: above 0 favours longer sentences");
-  app->add_option("--out", o->out, "folder for hypotheses, scores and, of speech, SimulEval's instances.log, one per system");
-  app->add_flag("--recompute", o->recompute, "run the whole prefix again at every decision instead of keeping what a token saw");
-  app->add_flag("--last", o->last, "the newest checkpoint instead of the best");
-  app->callback([o, &run] { run = [o] { return eval(*o); }; });
+  add_common(app, o->common, Common::device | Common::json);
+  app.add_option("RUN", o->run, "run or model directory").required();
+  app.add_option("--data", o->data, "prepared data directory (default: the one the run was trained on)");
+  app.add_option("--split", o->split, "train, dev or test");
+  add_decoding(app, o->decoding, "offline, emma, waitk:K, several separated by commas; auto: emma when the model has a policy", o->thresholds);
+  app.add_option("--limit", o->limit, "only the first sentences");
+  app.add_option("--out", o->out, "folder for hypotheses, scores and, of speech, SimulEval's instances.log, one per system");
+  app.add_flag("--last", o->last, "the newest checkpoint instead of the best");
+  app.callback([o, &run] { run = [o] { return eval(*o); }; });
 }
 
 }  // namespace alinea

@@ -36,8 +36,6 @@ struct EvaluationOptions {
 /// What has been heard when `states` encoder states are known: their span, and what the last analysis window reaches over it.
 double heard_ms(const S2TConfig& config, int64_t states, double source_ms);
 
-/// "offline", "emma" or "waitk:K" as an option of the command line.
-void choose_policy(const std::string& policy, int64_t ratio, StreamOptions& stream, bool& offline);
 /// The data directory that a run was trained on.
 std::string data_of_run(const std::string& run);
 

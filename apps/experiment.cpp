@@ -255,15 +255,15 @@ int run_experiment(Context& context, const ExperimentFile& file, const fs::path&
   }
 }
 
-void add_experiment(CLI::App& program, Run& run) {
+void add_experiment(Command program, Run& run) {
   auto o = std::make_shared<ExperimentCommand>();
-  CLI::App* app = add_command(program, "experiment", "train and evaluate variants of one configuration side by side",
+  Command app = add_command(program, "experiment", "train and evaluate variants of one configuration side by side",
                               "alinea experiment configs/experiments/attention_ablation.json --data data-text --out runs/ablation");
-  add_common(*app, o->common, Common::device | Common::json);
-  app->add_option("FILE", o->file, "base configuration and cells (JSON, comments allowed)")->required();
-  app->add_option("--out", o->out, "folder of the runs and results; finished cells there are not run again")->required()->type_name("DIR");
-  app->add_option("--data", o->data, "prepared data directory, instead of the one in the file");
-  app->callback([o, &run] { run = [o] { return experiment(*o); }; });
+  add_common(app, o->common, Common::device | Common::json);
+  app.add_option("FILE", o->file, "base configuration and cells (JSON, comments allowed)").required();
+  app.add_option("--out", o->out, "folder of the runs and results; finished cells there are not run again").required().type_name("DIR");
+  app.add_option("--data", o->data, "prepared data directory, instead of the one in the file");
+  app.callback([o, &run] { run = [o] { return experiment(*o); }; });
 }
 
 }  // namespace alinea

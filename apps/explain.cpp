@@ -92,13 +92,18 @@ std::vector<Layer> layers_of(S2TTransformer& model, const Sizes& n) {
 
 // Attention itself has no weights: the registry knows its cost. FLOPs are those of forward and backward; about a third are forward.
 void add_attention_costs(std::vector<Layer>& layers, const S2TConfig& c, const Sizes& n) {
-  const auto add = [&](const std::string& name, const std::string& family, int64_t count, int64_t T, int64_t S) {
-    const Cost cost = attention_family(family).cost(n.batch, c.heads, T, S, c.d_model / c.heads);
-    layers.push_back({.name = fmt::format("{} x {}", count, name), .shapes = fmt::format("{} {} rows {} columns", family, T, S), .parameters = 0, .flops = double(count) * cost.flops / 3});
+  const int64_t D = c.d_model / c.heads;
+  const auto add = [&](const std::string& name, const AttentionChoice& choice, int64_t count, int64_t T, int64_t S) {
+    double flops = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const AttentionSpec spec = choice.layer(i);
+      flops += attention_family(spec.name).make(Context::cpu(), Config::text(spec.options, spec.name), {.heads = c.heads, .width = D})->cost({n.batch, c.heads, T, S, D}).flops;
+    }
+    layers.push_back({.name = fmt::format("{} x {}", count, name), .shapes = fmt::format("{} {} rows {} columns", choice.describe(), T, S), .parameters = 0, .flops = flops / 3});
   };
   add("encoder self-attention", c.attention.encoder_self, c.encoder_layers, n.states, n.states);
   add("decoder self-attention", c.attention.decoder_self, c.decoder_layers, n.tokens, n.tokens);
-  add("decoder cross attention", c.has_policy ? "emma" : c.attention.decoder_cross, c.decoder_layers, n.tokens, n.states);
+  add("decoder cross attention", c.attention.decoder_cross, c.decoder_layers, n.tokens, n.states);
 }
 
 S2TBatch random_batch(Context& context, const S2TConfig& c, const Sizes& n, Draw& draw) {
@@ -162,7 +167,7 @@ int explain_model(const ExplainOptions& o) {
           config.max_positions);
   Context& context = context_of(o.common);
   S2TTransformer model(context, config, RandomKey{1});
-  if (config.has_policy) model.use_cross_attention("emma");   // as it trains
+  if (config.has_policy) model.use_cross_attention("monotonic");   // as it trains
   std::vector<Layer> layers = layers_of(model, n);
   add_attention_costs(layers, config, n);
   const std::vector<Kept> kept = kept_for_backward(context, model, n);
@@ -176,8 +181,8 @@ int explain_model(const ExplainOptions& o) {
 
 // ---- explain attention
 
-struct AttentionSizes {
-  int64_t B = 8, H = 4, T = 64, S = 512, D = 64;
+struct ChosenSizes : AttentionSizes {
+  ChosenSizes() : AttentionSizes{8, 4, 64, 512, 64} {}
   void fields(Config& c) {
     c.field("B", B, "batch"), c.field("H", H, "heads"), c.field("T", T, "target rows"), c.field("S", S, "source columns"), c.field("D", D, "head width");
   }
@@ -194,8 +199,9 @@ std::string masks_of(const AttentionFamily& f) {
 }
 
 int explain_attention(const ExplainOptions& o) {
+  Context& context = context_of(o.common);
   Config config = config_of(o.common);
-  AttentionSizes n;
+  ChosenSizes n;
   n.fields(config);
   config.refuse_unread();
   require(n.B > 0 && n.H > 0 && n.T > 0 && n.S > 0 && n.D > 0, "explain attention: B, H, T, S and D must be positive");
@@ -206,17 +212,26 @@ int explain_attention(const ExplainOptions& o) {
     for (const AttentionFamily& f : attention_families()) families.push_back(&f);
   if (!o.common.json) fmt::print("B {} · H {} · T {} · S {} · D {}\n", n.B, n.H, n.T, n.S, n.D);
   for (const AttentionFamily* f : families) {
-    const Cost cost = f->cost(n.B, n.H, n.T, n.S, n.D);
-    list.push_back({{"name", f->name}, {"definition", f->definition}, {"source", f->source}, {"masks", masks_of(*f)}, {"needs_policy", f->needs_policy},
-                    {"flops", cost.flops}, {"saved_bytes", cost.saved_bytes}, {"state_bytes", cost.state_bytes}});
+    json options = json::array(), variants = json::array();
+    for (const auto& field : f->options()) options.push_back({{"name", field.name}, {"default", field.value}, {"help", field.help}});
+    for (const std::string_view v : f->variants) {
+      const Cost cost = f->make(context, Config::text(v, "variant"), {.heads = n.H, .width = n.D})->cost(n);
+      variants.push_back({{"options", v}, {"flops", cost.flops}, {"saved_bytes", cost.saved_bytes}, {"state_bytes", cost.state_bytes}});
+    }
+    list.push_back({{"name", f->name}, {"definition", f->definition}, {"cost_formula", f->cost_formula}, {"source", f->source}, {"masks", masks_of(*f)},
+                    {"needs_policy", f->needs_policy}, {"options", options}, {"variants", variants}});
     if (o.common.json) continue;
     TextTable table({{""}, {""}});
     table.row({"  definition", std::string(f->definition)});
     table.row({"  source", std::string(f->source)});
     table.row({"  masks", masks_of(*f) + (f->needs_policy ? "; needs policy logits" : "")});
-    table.row({"  forward and backward", fmt::format("{:.1f} MFLOP", cost.flops / 1e6)});
-    table.row({"  kept for backward", show_bytes(cost.saved_bytes)});
-    table.row({"  decoder state", show_bytes(cost.state_bytes)});
+    table.row({"  cost", std::string(f->cost_formula)});
+    for (const auto& option : options)
+      table.row({"  " + option["name"].get<std::string>(), option["help"].get<std::string>() + "; default " + option["default"].get<std::string>()});
+    for (const auto& v : variants)
+      table.row({"  " + (v["options"] == "{}" ? std::string("as it is") : v["options"].get<std::string>()),
+                 fmt::format("{:.1f} MFLOP forward and backward, {} kept for backward, {} decoder state", v["flops"].get<double>() / 1e6, show_bytes(v["saved_bytes"].get<double>()),
+                             show_bytes(v["state_bytes"].get<double>()))});
     fmt::print("\n{}\n{}", f->name, table.text());
   }
   if (o.common.json) print_json(list);
@@ -233,18 +248,18 @@ int explain(const ExplainOptions& o) {
 
 }  // namespace
 
-void add_explain(CLI::App& program, Run& run) {
+void add_explain(Command program, Run& run) {
   auto o = std::make_shared<ExplainOptions>();
-  CLI::App* app = add_command(program, "explain", "a model layer by layer: shapes, parameters, FLOPs, bytes kept for backward; or the attention families",
+  Command app = add_command(program, "explain", "a model layer by layer: shapes, parameters, FLOPs, bytes kept for backward; or the attention families",
                               "alinea explain runs/demo\nalinea explain model.json --batch 16 --set model.d_model=256\nalinea explain attention softmax --set T=1024 --set S=1024");
-  app->add_option("subject", o->subject, "a run, a model folder, a configuration, or the word attention")->required()->type_name("RUN|CONFIG|attention");
-  app->add_option("family", o->family, "explain attention: one family only")->type_name("NAME");
-  app->add_option("--batch", o->batch, "utterances")->capture_default_str();
-  app->add_option("--frames", o->frames, "log-mel frames of each")->capture_default_str();
-  app->add_option("--tokens", o->tokens, "target tokens of each")->capture_default_str();
-  app->add_option("--set", o->common.set, "a value of the configuration, or a size (B H T S D) of explain attention")->type_name("NAME=VALUE")->allow_extra_args(false);
-  add_common(*app, o->common, Common::device | Common::json);
-  app->callback([o, &run] { run = [o] { return explain(*o); }; });
+  app.add_option("subject", o->subject, "a run, a model folder, a configuration, or the word attention").required().type_name("RUN|CONFIG|attention");
+  app.add_option("family", o->family, "explain attention: one family only").type_name("NAME");
+  app.add_option("--batch", o->batch, "utterances").show_default();
+  app.add_option("--frames", o->frames, "log-mel frames of each").show_default();
+  app.add_option("--tokens", o->tokens, "target tokens of each").show_default();
+  app.add_option("--set", o->common.set, "a value of the configuration, or a size (B H T S D) of explain attention").type_name("NAME=VALUE").one_at_a_time();
+  add_common(app, o->common, Common::device | Common::json);
+  app.callback([o, &run] { run = [o] { return explain(*o); }; });
 }
 
 }  // namespace alinea

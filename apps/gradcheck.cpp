@@ -65,13 +65,13 @@ int gradcheck(const GradcheckOptions& o) {
 
 }  // namespace
 
-void add_gradcheck(CLI::App& program, Run& run) {
+void add_gradcheck(Command program, Run& run) {
   auto o = std::make_shared<GradcheckOptions>();
-  CLI::App* app = add_command(program, "gradcheck", "gradients of every op against central differences: worst error and where",
+  Command app = add_command(program, "gradcheck", "gradients of every op against central differences: worst error and where",
                               "alinea gradcheck\nalinea gradcheck linear matmul --json");
-  app->add_option("ops", o->ops, "names of alinea op --list; all if none is given")->type_name("OP");
-  add_common(*app, o->common, Common::seed | Common::json);
-  app->callback([o, &run] { run = [o] { return gradcheck(*o); }; });
+  app.add_option("ops", o->ops, "names of alinea op --list; all if none is given").type_name("OP");
+  add_common(app, o->common, Common::seed | Common::json);
+  app.callback([o, &run] { run = [o] { return gradcheck(*o); }; });
 }
 
 }  // namespace alinea

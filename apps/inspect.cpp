@@ -93,17 +93,17 @@ int inspect(const fs::path& path, const CommonOptions& common) {
 
 }  // namespace
 
-void add_inspect(CLI::App& program, Run& run) {
+void add_inspect(Command program, Run& run) {
   struct Options {
     CommonOptions common;
     std::string path;
   };
   auto o = std::make_shared<Options>();
-  CLI::App* app = add_command(program, "inspect", "names, shapes, dtypes and bytes of a safetensors file or model folder; the checkpoints of a run",
+  Command app = add_command(program, "inspect", "names, shapes, dtypes and bytes of a safetensors file or model folder; the checkpoints of a run",
                               "alinea inspect model.safetensors\nalinea inspect runs/demo/best --json");
-  app->add_option("path", o->path, "FILE.safetensors, a model folder or a run")->required()->type_name("PATH");
-  add_common(*app, o->common, Common::json);
-  app->callback([o, &run] { run = [o] { return inspect(o->path, o->common); }; });
+  app.add_option("path", o->path, "FILE.safetensors, a model folder or a run").required().type_name("PATH");
+  add_common(app, o->common, Common::json);
+  app.callback([o, &run] { run = [o] { return inspect(o->path, o->common); }; });
 }
 
 }  // namespace alinea

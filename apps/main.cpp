@@ -10,23 +10,18 @@ using namespace alinea;
 
 namespace {
 
-constexpr void (*commands[])(CLI::App&, Run&) = {
+constexpr void (*commands[])(Command, Run&) = {
     add_doctor, add_data, add_train, add_eval, add_translate, add_experiment, add_score, add_gradcheck, add_explain, add_plot, add_op, add_inspect, add_bench, add_demo,
 };
 
 int run_program(int argc, char** argv) {
-  CLI::App program("Alinea: attention models for speech translation, from the tensor up", "alinea");
-  program.set_version_flag("--version", "alinea " + std::string(version()));
+  CommandLine line("alinea", "Alinea: attention models for speech translation, from the tensor up", "alinea " + std::string(version()));
+  const Command program = line.root();
   program.footer("Examples:\n  ./run demo\n  alinea doctor\n  alinea COMMAND --help");
-  program.require_subcommand(1);
-  program.failure_message([](const CLI::App*, const CLI::Error& e) { return fmt::format("alinea: {}; alinea COMMAND --help shows what is possible\n", e.what()); });
+  program.require_command();
   Run run;
   for (const auto add : commands) add(program, run);
-  try {
-    program.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return program.exit(e) == 0 ? 0 : int(Exit::usage);
-  }
+  if (const auto code = line.parse(argc, argv)) return *code;
   return run();
 }
 

@@ -64,19 +64,19 @@ int op(const OpOptions& o) {
 
 }  // namespace
 
-void add_op(CLI::App& program, Run& run) {
+void add_op(Command program, Run& run) {
   auto o = std::make_shared<OpOptions>();
-  CLI::App* app = add_command(program, "op", "one op on tensors from a safetensors file: outputs, and gradients when grad.OUTPUT is given",
+  Command app = add_command(program, "op", "one op on tensors from a safetensors file: outputs, and gradients when grad.OUTPUT is given",
                               "alinea op --list\nalinea op softmax --in x.safetensors --out y.safetensors --dtype f64\n"
                               "alinea op linear --in in.safetensors --out out.safetensors --set activation=gelu");
-  app->add_option("name", o->name, "an op of --list")->type_name("NAME");
-  app->add_flag("--list", o->list, "show every op with its inputs, attributes and outputs");
-  app->add_option("--in", o->in, "inputs by name; grad.OUTPUT asks for gradients")->type_name("FILE");
-  app->add_option("--out", o->out, "outputs by name; gradients of inputs as grad.INPUT")->type_name("FILE");
-  app->add_option("--set", o->attributes, "an attribute; may be repeated")->type_name("NAME=VALUE")->allow_extra_args(false);
-  app->add_option("--dtype", o->dtype, "floating inputs are converted to it")->capture_default_str()->check(CLI::IsMember({"f32", "f64"}));
-  add_common(*app, o->common, Common::device | Common::json);
-  app->callback([o, &run] { run = [o] { return op(*o); }; });
+  app.add_option("name", o->name, "an op of --list").type_name("NAME");
+  app.add_flag("--list", o->list, "show every op with its inputs, attributes and outputs");
+  app.add_option("--in", o->in, "inputs by name; grad.OUTPUT asks for gradients").type_name("FILE");
+  app.add_option("--out", o->out, "outputs by name; gradients of inputs as grad.INPUT").type_name("FILE");
+  app.add_option("--set", o->attributes, "an attribute; may be repeated").type_name("NAME=VALUE").one_at_a_time();
+  app.add_option("--dtype", o->dtype, "floating inputs are converted to it").show_default().one_of({"f32", "f64"});
+  add_common(app, o->common, Common::device | Common::json);
+  app.callback([o, &run] { run = [o] { return op(*o); }; });
 }
 
 }  // namespace alinea

@@ -45,17 +45,17 @@ int plot(const PlotOptions& o) {
 
 }  // namespace
 
-void add_plot(CLI::App& program, Run& run) {
+void add_plot(Command program, Run& run) {
   auto o = std::make_shared<PlotOptions>();
-  CLI::App* app = add_command(program, "plot", "curves, alignments and streamed utterances of runs as one self-contained HTML file",
+  Command app = add_command(program, "plot", "curves, alignments and streamed utterances of runs as one self-contained HTML file",
                               "alinea plot runs/offline runs/emma -o report.html");
-  add_common(*app, o->common, Common::device);
-  app->add_option("RUN", o->runs, "run directories; utterances are streamed by the last one")->required();
-  app->add_option("-o,--out", o->out, "the file");
-  app->add_option("--split", o->split, "utterances from train, dev or test");
-  app->add_option("--utterances", o->utterances, "how many; 0: none");
-  app->add_option("--threshold", o->threshold, "EMMA's decision threshold");
-  app->callback([o, &run] { run = [o] { return plot(*o); }; });
+  add_common(app, o->common, Common::device);
+  app.add_option("RUN", o->runs, "run directories; utterances are streamed by the last one").required();
+  app.add_option("-o,--out", o->out, "the file");
+  app.add_option("--split", o->split, "utterances from train, dev or test");
+  app.add_option("--utterances", o->utterances, "how many; 0: none");
+  app.add_option("--threshold", o->threshold, "EMMA's decision threshold");
+  app.callback([o, &run] { run = [o] { return plot(*o); }; });
 }
 
 }  // namespace alinea

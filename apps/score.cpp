@@ -96,39 +96,39 @@ int score_latency_of(const ScoreOptions& o) {
 }
 
 // hypotheses and references as positional arguments, --json, and what the score itself takes.
-CLI::App* add_score_of(CLI::App& parent, Run& run, const std::shared_ptr<ScoreOptions>& o, const char* name, const char* description, const char* examples,
+Command add_score_of(Command parent, Run& run, const std::shared_ptr<ScoreOptions>& o, const char* name, const char* description, const char* examples,
                        int (*score)(const ScoreOptions&), int most_references) {
-  CLI::App* app = add_command(parent, name, description, examples);
-  app->add_option("hypotheses", o->hypotheses, "one sentence a line")->required()->type_name("FILE");
-  app->add_option("references", o->references, "as many lines")->required()->type_name("FILE")->expected(1, most_references);
-  add_common(*app, o->common, Common::json);
-  app->callback([o, score, &run] { run = [o, score] { return score(*o); }; });
+  Command app = add_command(parent, name, description, examples);
+  app.add_option("hypotheses", o->hypotheses, "one sentence a line").required().type_name("FILE");
+  app.add_option("references", o->references, "as many lines").required().type_name("FILE").expected(1, most_references);
+  add_common(app, o->common, Common::json);
+  app.callback([o, score, &run] { run = [o, score] { return score(*o); }; });
   return app;
 }
 
 }  // namespace
 
-void add_score(CLI::App& program, Run& run) {
+void add_score(Command program, Run& run) {
   auto o = std::make_shared<ScoreOptions>();
-  CLI::App* app = add_command(program, "score", "BLEU, chrF, error rates and latency, equal to sacreBLEU and SimulEval",
+  Command app = add_command(program, "score", "BLEU, chrF, error rates and latency, equal to sacreBLEU and SimulEval",
                               "alinea score bleu out.txt reference.txt\nalinea score latency runs/demo/simuleval --json");
-  app->require_subcommand(1);
+  app.require_command();
   constexpr int many = 1000;
-  CLI::App* bleu = add_score_of(*app, run, o, "bleu", "corpus BLEU with sacreBLEU's signature", "alinea score bleu out.txt reference.txt --tokenize 13a", score_bleu, many);
+  Command bleu = add_score_of(app, run, o, "bleu", "corpus BLEU with sacreBLEU's signature", "alinea score bleu out.txt reference.txt --tokenize 13a", score_bleu, many);
   std::vector<std::string> tokenizers;
   for (const BleuTokenizer& t : bleu_tokenizers()) tokenizers.emplace_back(t.name);
-  bleu->add_option("--tokenize", o->bleu.tokenizer, "how words are cut")->capture_default_str()->check(CLI::IsMember(tokenizers));
-  bleu->add_flag("--lowercase", o->bleu.lowercase, "ignore case");
-  CLI::App* chrf = add_score_of(*app, run, o, "chrf", "corpus chrF, or chrF++ with --word-order 2", "alinea score chrf out.txt reference.txt --word-order 2", score_chrf, many);
-  chrf->add_option("--word-order", o->word_order, "0: chrF, 2: chrF++")->capture_default_str()->check(CLI::IsMember({0, 2}));
-  CLI::App* wer = add_score_of(*app, run, o, "wer", "word or character error rate, and exact match", "alinea score wer out.txt reference.txt --characters", score_wer, 1);
-  wer->add_flag("--characters", o->characters, "errors of characters (CER) instead of words");
-  CLI::App* latency = add_command(*app, "latency", "AL, LAAL, AP, DAL, ATD … of a folder with SimulEval's instances.log", "alinea score latency runs/demo/simuleval --computation-aware");
-  latency->add_option("folder", o->hypotheses, "holds instances.log")->required()->type_name("DIR");
-  latency->add_flag("--computation-aware", o->computation_aware, "count the time spent computing");
-  latency->add_option("--unit", o->unit, "what a target unit is")->capture_default_str()->check(CLI::IsMember({"word", "char"}));
-  add_common(*latency, o->common, Common::json);
-  latency->callback([o, &run] { run = [o] { return score_latency_of(*o); }; });
+  bleu.add_option("--tokenize", o->bleu.tokenizer, "how words are cut").show_default().one_of(tokenizers);
+  bleu.add_flag("--lowercase", o->bleu.lowercase, "ignore case");
+  Command chrf = add_score_of(app, run, o, "chrf", "corpus chrF, or chrF++ with --word-order 2", "alinea score chrf out.txt reference.txt --word-order 2", score_chrf, many);
+  chrf.add_option("--word-order", o->word_order, "0: chrF, 2: chrF++").show_default().one_of({0, 2});
+  Command wer = add_score_of(app, run, o, "wer", "word or character error rate, and exact match", "alinea score wer out.txt reference.txt --characters", score_wer, 1);
+  wer.add_flag("--characters", o->characters, "errors of characters (CER) instead of words");
+  Command latency = add_command(app, "latency", "AL, LAAL, AP, DAL, ATD … of a folder with SimulEval's instances.log", "alinea score latency runs/demo/simuleval --computation-aware");
+  latency.add_option("folder", o->hypotheses, "holds instances.log").required().type_name("DIR");
+  latency.add_flag("--computation-aware", o->computation_aware, "count the time spent computing");
+  latency.add_option("--unit", o->unit, "what a target unit is").show_default().one_of({"word", "char"});
+  add_common(latency, o->common, Common::json);
+  latency.callback([o, &run] { run = [o] { return score_latency_of(*o); }; });
 }
 
 }  // namespace alinea

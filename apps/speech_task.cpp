@@ -1,6 +1,7 @@
 #include "apps/speech_task.h"
 
 #include "apps/batch.h"
+#include "data/scores/words.h"
 #include "models/hub/model_directory.h"
 
 namespace alinea {
@@ -29,11 +30,20 @@ void SpeechTask::make_model(const std::filesystem::path& init) {
     config_.model.source_words = source_.size();
     config_.model.target_words = target_.size();
     model_ = std::make_unique<S2TTransformer>(context_, config_.model, key.child("model"));
+    if (model_->needs_target_length()) {
+      std::vector<LengthExample> examples;
+      for (int64_t i = 0; i < train_.size(); ++i) {
+        const ManifestRow& row = train_.row(i);
+        examples.push_back({{}, (row.n_frames + config_.model.frames_per_state() - 1) / config_.model.frames_per_state(), int64_t(split_words(row.tgt_text).size()) + 1});
+      }
+      model_->target_length().fit(examples);
+    }
   }
   if (config_.stage == "emma") {
     require(model_->config().streamable(), "train: EMMA needs an encoder that can be streamed (encoder_chunk above 0, stem relu_norm)");
     if (!model_->config().has_policy) model_->add_policies(config_.model.policy, key);
-    model_->use_cross_attention("emma");
+    const bool monotonic = attention_family(config_.model.attention.decoder_cross.layer(0).name).needs_policy;
+    model_->use_cross_attention(monotonic ? config_.model.attention.decoder_cross : AttentionChoice("monotonic"));
   } else {
     model_->use_cross_attention(config_.model.attention.decoder_cross);
   }

@@ -28,8 +28,27 @@ void TextTask::make_model(const std::filesystem::path& init) {
     config_.model.source_words = subwords.source.size();
     config_.model.target_words = subwords.target.size();
     model_ = std::make_unique<TextTransformer>(context_, config_.model, RandomKey{uint64_t(config_.seed)}.child("model"));
+    tell_counts();
   }
   config_.model = model_->config();
+}
+
+// How rare source tokens are (inverse document frequency) and how long targets become. Special tokens are never columns.
+void TextTask::tell_counts() {
+  const SentenceCounts counts = SentenceCounts::load(std::filesystem::path(config_.data) / "vocab.src.tsv");
+  std::vector<float> rarity;
+  for (size_t id = 0; id < counts.of.size(); ++id)
+    rarity.push_back(int32_t(id) <= Subwords::unknown ? -INFINITY : float(std::log(double(1 + counts.sentences) / double(1 + counts.of[id])) + 1));
+  model_->set_rarity(rarity);
+  if (!model_->needs_target_length()) return;
+  std::vector<LengthExample> examples;
+  for (int64_t i = 0; i < train_.size(); ++i) {
+    LengthExample e{train_.source(i), 0, int64_t(train_.target(i).size()) + 1};
+    e.source.push_back(Subwords::edge);
+    e.positions = int64_t(e.source.size());
+    examples.push_back(std::move(e));
+  }
+  model_->target_length().fit(examples);
 }
 
 Config TextTask::resolved() const {

@@ -64,6 +64,7 @@ class TextTask final : public Task {
 
  private:
   void make_model(const std::filesystem::path& init);
+  void tell_counts();
 
   Context& context_;
   TextTrainConfig config_;

@@ -49,19 +49,19 @@ int run_training(Context& context, Config file, const std::filesystem::path& out
   return trainer.run(run, quiet);
 }
 
-void add_train(CLI::App& program, Run& run) {
+void add_train(Command program, Run& run) {
   auto o = std::make_shared<TrainOptions>();
-  CLI::App* app = add_command(program, "train", "train a model: speech (offline, then EMMA or wait-k from it) or text",
+  Command app = add_command(program, "train", "train a model: speech (offline, then EMMA or wait-k from it) or text",
                               "alinea train --config configs/announcements/offline.json --data data-announcements --out runs/offline\n"
                               "alinea train --config configs/announcements/emma.json --data data-announcements --init-from runs/offline --out runs/emma\n"
                               "alinea train --config configs/announcements/emma.json --set loss.latency=0.05 --seed 2 --data DIR --init-from runs/offline --out runs/emma2\n"
                               "alinea train --config configs/nmt/base.json --data data-text --out runs/text");
-  add_common(*app, o->common);
-  app->add_option("--data", o->data, "prepared data directory");
-  app->add_option("--out", o->out, "run directory; an unfinished run there is resumed")->required();
-  app->add_option("--resume", o->resume, "auto or never");
-  app->add_option("--init-from", o->init, "run or model directory to start from");
-  app->callback([o, &run] { run = [o] { return train(*o); }; });
+  add_common(app, o->common);
+  app.add_option("--data", o->data, "prepared data directory");
+  app.add_option("--out", o->out, "run directory; an unfinished run there is resumed").required();
+  app.add_option("--resume", o->resume, "auto or never");
+  app.add_option("--init-from", o->init, "run or model directory to start from");
+  app.callback([o, &run] { run = [o] { return train(*o); }; });
 }
 
 }  // namespace alinea

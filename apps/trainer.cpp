@@ -42,7 +42,7 @@ Trainer::StepResult Trainer::train_step() {
   r.terms.resize(task_->terms().size());
   for (int64_t part = 0; part < config_.accumulate; ++part) {
     Tape tape;
-    const BatchLoss loss = task_->next_loss(Pass{&tape, key.child(uint64_t(part)), true});
+    const BatchLoss loss = task_->next_loss(Pass{&tape, key.child(uint64_t(part)), true, step_});
     r.loss += share * loss.total.value().item();
     for (size_t i = 0; i < r.terms.size(); ++i) r.terms[i] += share * loss.terms[i];
     r.tokens += loss.tokens;

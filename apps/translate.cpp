@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/decoding_options.h"
 #include "apps/evaluate.h"
 #include "apps/live.h"
 #include "apps/signals.h"
@@ -20,13 +21,10 @@ namespace {
 
 struct TranslateOptions {
   CommonOptions common;
-  std::string run, policy = "auto", reduce = "min";
+  DecodingOptions decoding;
+  std::string run;
   std::vector<std::string> files;
-  double threshold = 0.5;
-  int64_t ratio = 8, max_tokens = 0;
-  bool stream = false, trace = false, recompute = false, mono = false;
-  GenerationOptions decoding;
-  const CLI::App* app = nullptr;                            // knows which options were given
+  bool stream = false, trace = false, mono = false;
 };
 
 // Pieces of 16-bit little-endian PCM at 16 kHz from stdin; false at the end. A silent source does not hold up a signal.
@@ -106,11 +104,10 @@ void print_translations(const TranslateOptions& o, const std::string& file, cons
 }
 
 int translate_texts(const TranslateOptions& o, const std::filesystem::path& path, Context& context) {
-  refuse_given(*o.app, {"--stream", "--policy", "--threshold", "--reduce", "--ratio", "--recompute", "--mono", "--trace"}, "is for speech models; a text model translates whole sentences");
+  o.decoding.refuse_speech_options({"--stream", "--mono", "--trace"});
   const auto model = load_text_model(path, context);
   const SubwordPair subwords = SubwordPair::load(path);
-  GenerationOptions decoding = o.decoding;
-  if (o.max_tokens > 0) decoding.max_tokens = o.max_tokens;
+  const GenerationOptions decoding = o.decoding.text_options();
   for (const std::string& file : o.files) {
     if (file != "-") {
       const auto lines = read_sentences(file);
@@ -130,14 +127,12 @@ int translate(const TranslateOptions& o) {
   Context& context = context_of(o.common);
   const auto path = model_path(o.run);
   if (model_type_of(path) == TextConfig().model_type) return translate_texts(o, path, context);
-  refuse_given(*o.app, {"--beam", "--length-penalty"}, "is for text models; speech is decoded greedily");
+  o.decoding.refuse_text_options();
   const auto model = load_model(path, context);
   const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");
-  StreamOptions options{.threshold = o.threshold, .reduce = o.reduce, .max_tokens = o.max_tokens > 0 ? o.max_tokens : 60, .recompute = o.recompute};
-  bool offline = !o.stream;
-  if (o.policy != "auto") choose_policy(o.policy, o.ratio, options, offline);
-  else if (!o.stream || !model->config().has_policy) options.policy = StreamOptions::Policy::offline;
-  if (o.policy == "auto" && o.stream && !model->config().has_policy) note(o.common, "translate: this model has no policy: it writes when the source has ended (--policy waitk:K writes earlier)");
+  const bool has_policy = model->config().has_policy, automatic = o.decoding.policy == "auto";
+  const StreamOptions options = o.decoding.stream_options(!automatic ? o.decoding.policy : o.stream && has_policy ? "emma" : "offline");
+  if (automatic && o.stream && !has_policy) note(o.common, "translate: this model has no policy: it writes when the source has ended (--policy waitk:K writes earlier)");
   Printer printer(o, target, model->config().policy.heads);
   for (const std::string& file : o.files)
     if (const int code = translate_file(o, file, *model, context, options, printer)) return code;
@@ -146,30 +141,22 @@ int translate(const TranslateOptions& o) {
 
 }  // namespace
 
-void add_translate(CLI::App& program, Run& run) {
+void add_translate(Command program, Run& run) {
   auto o = std::make_shared<TranslateOptions>();
-  CLI::App* app = add_command(program, "translate", "translate speech, whole or while it is heard, or text",
+  Command app = add_command(program, "translate", "translate speech, whole or while it is heard, or text",
                               "alinea translate runs/emma speech.wav\n"
                               "alinea translate runs/emma --stream --trace speech.wav\n"
                               "arecord -q -f S16_LE -r 16000 -c 1 -t raw | alinea translate runs/emma --stream -\n"
                               "alinea translate runs/text --beam 5 sentences.txt\n"
                               "echo 'A dog runs.' | alinea translate runs/text -");
-  o->app = app;
-  add_common(*app, o->common, Common::device | Common::json);
-  app->add_option("RUN", o->run, "run or model directory")->required();
-  app->add_option("FILE", o->files, "sound files of one channel at 16 kHz (- reads 16-bit PCM at 16 kHz from stdin), or for a text model files of one sentence a line (- reads lines)")->required();
-  app->add_flag("--stream", o->stream, "write each word as soon as the policy allows");
-  app->add_option("--policy", o->policy, "offline, emma or waitk:K; auto: emma when streaming with a model that has a policy");
-  app->add_option("--threshold", o->threshold, "EMMA's decision threshold: lower is faster")->check(CLI::Range(0.0, 1.0));
-  app->add_option("--reduce", o->reduce, "over layers and heads: min, mean or median");
-  app->add_option("--ratio", o->ratio, "wait-k: encoder states per token");
-  app->add_option("--max-tokens", o->max_tokens, "longest output; 0: 60 words of speech, 100 pieces of text");
-  app->add_option("--beam", o->decoding.beam, "text: hypotheses followed at once; 1: greedy")->check(CLI::Range(1, 100));
-  app->add_option("--length-penalty", o->decoding.length_penalty, "text, with --beam: above 0 favours longer sentences");
-  app->add_flag("--recompute", o->recompute, "run the whole prefix again at every decision");
-  app->add_flag("--mono", o->mono, "average the channels of a file that has several");
-  app->add_flag("--trace", o->trace, "every decision on stderr: which layer and head held a word back, and at which p");
-  app->callback([o, &run] { run = [o] { return translate(*o); }; });
+  add_common(app, o->common, Common::device | Common::json);
+  app.add_option("RUN", o->run, "run or model directory").required();
+  app.add_option("FILE", o->files, "sound files of one channel at 16 kHz (- reads 16-bit PCM at 16 kHz from stdin), or for a text model files of one sentence a line (- reads lines)").required();
+  app.add_flag("--stream", o->stream, "write each word as soon as the policy allows");
+  add_decoding(app, o->decoding, "offline, emma or waitk:K; auto: emma when streaming with a model that has a policy", o->decoding.stream.threshold);
+  app.add_flag("--mono", o->mono, "average the channels of a file that has several");
+  app.add_flag("--trace", o->trace, "every decision on stderr: which layer and head held a word back, and at which p");
+  app.callback([o, &run] { run = [o] { return translate(*o); }; });
 }
 
 }  // namespace alinea

@@ -76,8 +76,8 @@ Step decode_linear(Context& c) {
 Step decode_softmax(Context& c) {
   return decode(c, 1000, [&c] {
     return
-        [cache = std::make_shared<KeyValueCache>(c, 1, 1000, std::vector<int32_t>{})](const Tensor& q, const Tensor& k, const Tensor& v) {
-          cache->append(k, v);
+        [cache = std::make_shared<KeyValueCache>(c, DecodeStart{.batch = 1, .capacity = 1000, .lengths = {}, .extents = {}})](const Tensor& q, const Tensor& k, const Tensor& v) {
+          cache->append({k, v, {}});
           return cache->attend(q);
         };
   });

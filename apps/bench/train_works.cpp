@@ -45,7 +45,7 @@ Step training_step(Context& c, const Training& t) {
     State(Context& c, const Training& t) : training(t), model(c, t.model, RandomKey{1}) {
       if (t.emma) {
         model.add_policies(t.model.policy, RandomKey{2});
-        model.use_cross_attention("emma");
+        model.use_cross_attention("monotonic");
       }
       freeze(model, t.frozen);
       parameters = std::make_unique<FlatParameters>(model);

@@ -1,0 +1,34 @@
+// How eval and translate decode: the options of both kinds of model, and what they mean for each.
+#pragma once
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/common.h"
+#include "models/generation.h"
+#include "models/simultaneous.h"
+
+namespace alinea {
+
+struct DecodingOptions {
+  std::string policy = "auto";                              // each command says what auto means
+  StreamOptions stream;
+  GenerationOptions text;
+  int64_t max_tokens = 0;                                   // 0: what the kind of model has as default
+  std::optional<Command> app;                               // knows which options were given
+
+  /// `policy` is "offline", "emma" or "waitk:K".
+  StreamOptions stream_options(const std::string& policy) const;
+  GenerationOptions text_options() const;
+
+  /// Errors when options were given that a model of the other kind has no use for; `more` names a command's own.
+  void refuse_speech_options(std::initializer_list<const char*> more = {}) const;
+  void refuse_text_options() const;
+};
+
+/// Speech: --policy with its help, --threshold, --reduce, --ratio, --recompute. Text: --beam, --length-penalty. Both: --max-tokens.
+void add_decoding(Command app, DecodingOptions& options, const std::string& policies, double& threshold);
+void add_decoding(Command app, DecodingOptions& options, const std::string& policies, std::vector<double>& thresholds);
+
+}  // namespace alinea
