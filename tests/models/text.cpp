@@ -45,6 +45,12 @@ TextBatch batch_of(const TextConfig& c) {
   return b;
 }
 
+Tensor rarity_of(const TextBatch& batch, const std::vector<float>& each) {
+  std::vector<float> r;
+  for (const int64_t id : batch.source.values<int64_t>()) r.push_back(each[size_t(id)]);
+  return Context::cpu().from(r.data(), batch.source.shape());
+}
+
 // Logits that depend on the last token and the number of steps alone: every sequence's score can be written down.
 class Chain final : public StepDecoder {
  public:
@@ -153,15 +159,24 @@ TEST_CASE("text: padding changes nothing: a sentence alone has the logits that i
   }
 }
 
-TEST_CASE("text: cached decoding gives the logits of the full forward pass, for every family of every block") {
-  for (const char* family : {"softmax", "linear"}) {
+TEST_CASE("text: cached decoding gives the logits of the full forward pass, for every family of every block, and for a mix of layers") {
+  const std::string elu = R"({"name": "linear", "feature_map": "elu"})", cosformer = R"({"name": "linear", "feature_map": "cosformer"})",
+                    favor = R"({"name": "linear", "feature_map": "favor"})", band = R"({"name": "structured", "window": 1})",
+                    rare = R"({"name": "structured", "window": 1, "columns": 2})", literal = R"({"name": "literal", "window": 2, "residual": 3, "span": 16})";
+  const std::string cases[][3] = {{R"("softmax")", R"("softmax")", R"("softmax")"}, {R"("linear")", R"("linear")", R"("linear")"}, {elu, elu, elu}, {cosformer, cosformer, cosformer},
+                                  {favor, favor, favor}, {rare, band, cosformer}, {literal, literal, elu}, {"[" + rare + ", " + elu + "]", "[\"softmax\", " + band + "]", "[" + cosformer + ", \"linear\"]"}};
+  for (const auto& one : cases) {
     TextConfig c = small(true);
-    c.attention.encoder_self = c.attention.decoder_self = c.attention.decoder_cross = family;
+    Config choices = Config::text("{\"encoder_self\": " + one[0] + ", \"decoder_self\": " + one[1] + ", \"decoder_cross\": " + one[2] + "}", "case");
+    c.attention.fields(choices);
     TextTransformer model(Context::cpu(), c, RandomKey{6});
+    std::vector<float> rarity;
+    for (int64_t v = 0; v < c.source_words; ++v) rarity.push_back(float(v * 7 % 5));
+    model.set_rarity(rarity);
     const TextBatch batch = batch_of(c);
     const auto full = model.logits(batch, {}).value().values<float>();
-    const Tensor states = model.encoder().forward(batch.source, batch.source_lengths, {}, model.decoder().table(), {}).value();
-    auto state = model.decoder().begin(3, 6, states.size(1), batch.source_lengths);
+    const Tensor states = model.encoder().forward(batch.source, batch.source_lengths, rarity_of(batch, rarity), model.decoder().table(), {}).value();
+    auto state = model.decoder().begin(3, 6, states.size(1), batch.source_lengths, {batch.target_lengths.begin(), batch.target_lengths.end()});
     model.decoder().read(state, states);
     for (int64_t t = 0; t < 6; ++t) {
       const auto step = model.decoder().step(state, batch.decoder_in.slice(1, t, t + 1).compact().reshape({3})).values<float>();
