@@ -1,4 +1,5 @@
-// Keys and values of everything seen so far, in buffers of a fixed capacity: the decoding state of the softmax families.
+// Keys and values (and, where given, rarities) of everything seen so far, in buffers of a fixed capacity: the decoding state of every family
+// that looks back at single columns.
 #pragma once
 #include "nn/attention/attention.h"
 
@@ -15,13 +16,16 @@ class KeyValueCache final : public AttentionState {
   int64_t used() const { return used_; }
   /// softmax(q kᵀ / √D) v over the columns appended, or over the last `window` real ones of each item (0: all): q [B,H,T,D] -> [B,H,T,D].
   Tensor attend(const Tensor& q, int64_t window = 0) const;
+  /// Everything appended, as the input of a causal pass whose row 0 is position first_row.
+  AttentionInput causal_input(const Tensor& q, int64_t first_row) const;
 
  private:
+  Mask mask_of_lengths() const;
   int32_t real(int64_t item) const { return int32_t(start_.lengths.empty() ? used_ : std::min<int64_t>(start_.lengths[size_t(item)], used_)); }
   Context& context_;
   DecodeStart start_;
   int64_t used_ = 0, last_ = 0;
-  Tensor k_, v_;                                            // [B,H,capacity,D], made at the first append
+  Tensor k_, v_, rarity_;                                   // [B,H,capacity,D], [B,capacity]; made at the first append
 };
 
 }  // namespace alinea

@@ -1,6 +1,7 @@
 // The scores of Conti 2024 (arXiv 2409.00068, eq. 20) taken at their word: context = (P + E) v, where neither the pattern P nor the sparse
 // E looks at queries and keys. P is the row softmax of learned logits of relative positions and columns, E is trained and stays below eps.
 #include "autograd/structured_attention.h"
+#include "nn/attention/key_value_cache.h"
 #include "nn/attention/pattern_options.h"
 
 namespace alinea {
@@ -38,8 +39,8 @@ class Literal final : public Attention {
     const DType dtype = in.v.dtype();
     return {literal_attention(in.v, parameter_input(tape, band_, dtype), parameter_input(tape, column_, dtype), parameter_input(tape, residual_, dtype), op(in)), {}};
   }
-  std::unique_ptr<AttentionState> begin(Context& context, const DecodeStart& start) override { return std::make_unique<PatternCache>(context, start); }
-  Tensor step(AttentionState& state, const Tensor& q, int64_t first_row) override { return forward(dynamic_cast<PatternCache&>(state).input(q, first_row)).context.value(); }
+  std::unique_ptr<AttentionState> begin(Context& context, const DecodeStart& start) override { return std::make_unique<KeyValueCache>(context, start); }
+  Tensor step(AttentionState& state, const Tensor& q, int64_t first_row) override { return forward(dynamic_cast<KeyValueCache&>(state).causal_input(q, first_row)).context.value(); }
   Tensor weights(const AttentionInput& in) override {
     const DType dtype = in.v.dtype();
     return literal_weights(op(in), in.v.value(), parameter_input(nullptr, band_, dtype).value(), parameter_input(nullptr, column_, dtype).value(), parameter_input(nullptr, residual_, dtype).value());

@@ -54,38 +54,4 @@ Variable parameter_input(Tape* tape, Parameter& p, DType dtype) {
   return p.value.dtype() == dtype ? on(tape, p) : Variable(p.value.to(dtype));
 }
 
-void PatternCache::append(const Columns& c) {
-  const int64_t n = c.k.size(2), B = start_.batch, capacity = start_.capacity;
-  require(c.k.size(0) == B && used_ + n <= capacity, "pattern cache: {} columns of {} items do not fit; room for {} of {} items, {} are used", n, c.k.size(0), capacity, B, used_);
-  if (!k_) {
-    k_ = context_.empty({B, c.k.size(1), capacity, c.k.size(3)}, c.k.dtype());
-    v_ = context_.empty({B, c.v.size(1), capacity, c.v.size(3)}, c.v.dtype());
-    if (c.rarity) rarity_ = context_.empty({B, capacity}, c.rarity.dtype());
-  }
-  k_.slice(2, used_, used_ + n).copy_from(c.k);
-  v_.slice(2, used_, used_ + n).copy_from(c.v);
-  require(bool(rarity_) == bool(c.rarity), "pattern cache: rarity is given for some columns and not for others");
-  if (c.rarity) rarity_.slice(1, used_, used_ + n).copy_from(c.rarity);
-  used_ += n;
-  last_ = n;
-}
-
-void PatternCache::reorder(std::span<const int32_t> beams) {
-  if (!k_) return;
-  for (Tensor* t : {&k_, &v_, &rarity_}) {
-    if (!*t) continue;
-    const Tensor old = t->clone();
-    for (int64_t b = 0; b < int64_t(beams.size()); ++b)
-      if (beams[size_t(b)] != b) t->slice(0, b, b + 1).copy_from(old.slice(0, beams[size_t(b)], beams[size_t(b)] + 1));
-  }
-}
-
-AttentionInput PatternCache::input(const Tensor& q, int64_t first_row) const {
-  require(used_ > 0, "attention: a step before anything was appended");
-  AttentionInput in{.q = q, .k = k_.slice(2, 0, used_), .v = v_.slice(2, 0, used_), .mask = Mask::causal(first_row)};
-  for (const int32_t n : start_.lengths) in.mask.source_lengths.push_back(int32_t(std::min<int64_t>(n, used_)));
-  if (rarity_) in.rarity = rarity_.slice(1, 0, used_).compact();
-  return in;
-}
-
 }  // namespace alinea

@@ -22,22 +22,4 @@ struct PatternOptions {
 /// A parameter as an input of an op that works in `dtype` (checks run in double).
 Variable parameter_input(Tape* tape, Parameter& p, DType dtype);
 
-/// The decoding state: keys, values and rarities of everything seen; a step reads only what its row's pattern names.
-class PatternCache final : public AttentionState {
- public:
-  PatternCache(Context& context, const DecodeStart& start) : context_(context), start_(start) {}
-  void append(const Columns& columns) override;
-  void undo() override { used_ -= last_, last_ = 0; }
-  void reorder(std::span<const int32_t> beams) override;
-  int64_t bytes() const override { return k_ ? k_.bytes() + v_.bytes() : 0; }
-  /// Everything appended, as the input of a pass whose row 0 is position first_row.
-  AttentionInput input(const Tensor& q, int64_t first_row) const;
-
- private:
-  Context& context_;
-  DecodeStart start_;
-  int64_t used_ = 0, last_ = 0;
-  Tensor k_, v_, rarity_;                                    // [B,H,capacity,D], [B,capacity]
-};
-
 }  // namespace alinea

@@ -2,6 +2,7 @@
 // global rows and random keys, in time linear in the length. What is new over Longformer and Big Bird is that columns are chosen by rarity,
 // sentence by sentence, and that heads may differ.
 #include "autograd/structured_attention.h"
+#include "nn/attention/key_value_cache.h"
 #include "nn/attention/pattern_options.h"
 
 namespace alinea {
@@ -30,8 +31,8 @@ class Structured final : public Attention {
     const DType dtype = in.q.dtype();
     return {structured_attention(in.q, in.k, in.v, parameter_input(tape, band_bias_, dtype), parameter_input(tape, column_bias_, dtype), op(in)), {}};
   }
-  std::unique_ptr<AttentionState> begin(Context& context, const DecodeStart& start) override { return std::make_unique<PatternCache>(context, start); }
-  Tensor step(AttentionState& state, const Tensor& q, int64_t first_row) override { return forward(dynamic_cast<PatternCache&>(state).input(q, first_row)).context.value(); }
+  std::unique_ptr<AttentionState> begin(Context& context, const DecodeStart& start) override { return std::make_unique<KeyValueCache>(context, start); }
+  Tensor step(AttentionState& state, const Tensor& q, int64_t first_row) override { return forward(dynamic_cast<KeyValueCache&>(state).causal_input(q, first_row)).context.value(); }
   Tensor weights(const AttentionInput& in) override {
     const DType dtype = in.q.dtype();
     return structured_weights(op(in), in.q.value(), in.k.value(), parameter_input(nullptr, band_bias_, dtype).value(), parameter_input(nullptr, column_bias_, dtype).value());
