@@ -1,5 +1,5 @@
-// Attention, B 1, H 8, D 64: softmax and linear (ReLU features, the row sum kept above 0.1), whole passes and decoding row by row; and a
-// sliding window with global columns, H 1.
+// Attention, B 1, H 8, D 64: softmax, linear (ReLU features, the row sum kept above 0.1) and cosFormer, whole passes and decoding row by row;
+// and a sliding window with global columns, H 1.
 #include <fmt/core.h>
 
 #include <memory>
@@ -98,6 +98,11 @@ std::vector<Work> attention_works() {
   for (const int64_t n : {256, 1024, 4096})  // k vᵀ into the state and q on it; what a tile does besides is not counted
     add_attention(works, "linear-causal", "state", n, n, {.flops = 4.0 * H * double(n) * D * D}, {.flops = 12.0 * H * double(n) * D * D},
                   [causal](Inputs x) { return linear_attention(x[0], x[1], x[2], causal); });
+  LinearAttention cosine = causal;
+  cosine.form.map = FeatureMap::cosformer;
+  for (const int64_t n : {256, 1024, 4096})  // twice the features
+    add_attention(works, "cosformer-causal", "state", n, n, {.flops = 8.0 * H * double(n) * D * D}, {.flops = 24.0 * H * double(n) * D * D},
+                  [cosine](Inputs x) { return linear_attention(x[0], x[1], x[2], cosine); });
   for (const int64_t n : {256, 1024, 4096})
     add_attention(works, "linear-cross", "state", n, n / 2, {.flops = 3.0 * H * double(n) * D * D}, {.flops = 9.0 * H * double(n) * D * D},
                   [full](Inputs x) { return linear_attention(x[0], x[1], x[2], full); });

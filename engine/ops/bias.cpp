@@ -87,20 +87,25 @@ Tensor bias_activation(const Tensor& h, const Tensor& bias, Activation activatio
   return y;
 }
 
-Tensor activation_backward(Tensor&& g, const Tensor& hidden, Activation activation, const Tensor& bias_grad, double beta) {
-  if (activation == Activation::none && !bias_grad) return std::move(g);
+Tensor activation_backward(Tensor&& g, const Tensor& hidden, Activation activation, const Need& need_bias, Tensor& bias_grad) {
+  if (activation == Activation::none && !need_bias) return std::move(g);
+  double beta = 0;
+  if (need_bias) {
+    const GradTarget target(need_bias, Shape{g.shape().last()}, g.dtype(), g.context());
+    bias_grad = target.tensor, beta = target.beta;
+  }
   const int64_t n = g.shape().last(), rows = g.shape().rows(), grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, n));
   const Tensor out = activation == Activation::none || g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
   auto on_cpu = [&] {
     with_float(g.dtype(), "activation_backward", [&]<class T>() {
       const int parts = std::max(1, threads_for(rows, grain));
-      std::vector<T> sums(bias_grad ? size_t(parts * n) : 0, T(0));   // one row of partial sums per thread, added in order
+      std::vector<T> sums(need_bias ? size_t(parts * n) : 0, T(0));   // one row of partial sums per thread, added in order
       parallel_for(parts, 1, [&](int64_t first, int64_t last) {
         for (int64_t p = first; p < last; ++p)
-          backward_rows<T>(g.data<T>(), activation == Activation::none ? nullptr : hidden.data<T>(), out.data<T>(), bias_grad ? sums.data() + p * n : nullptr,
+          backward_rows<T>(g.data<T>(), activation == Activation::none ? nullptr : hidden.data<T>(), out.data<T>(), need_bias ? sums.data() + p * n : nullptr,
                            rows * p / parts, rows * (p + 1) / parts, n, activation);
       });
-      if (!bias_grad) return;
+      if (!need_bias) return;
       T* to = bias_grad.data<T>();
       for (int64_t i = 0; i < n; ++i) {
         T s = beta == 0 ? T(0) : to[i];
@@ -111,7 +116,7 @@ Tensor activation_backward(Tensor&& g, const Tensor& hidden, Activation activati
   };
   on_device(g, on_cpu, [&] {
     cuda::activation_backward(g, hidden, activation, out);
-    if (bias_grad) cuda::column_sums(out, beta, bias_grad);
+    if (need_bias) cuda::column_sums(out, beta, bias_grad);
   });
   return out;
 }

@@ -220,13 +220,7 @@ Tensor Conv1d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
   Tensor h;
   with_float(x.dtype(), "conv1d", [&]<class T>() { h = convolve<T>(plan, x, weight); });
   Tensor y = bias_activation(h, bias, activation, kept != nullptr);
-  if (kept) {
-    if (kept->needs[1]) kept->x = x;
-    if (kept->needs[0]) kept->weight = weight;
-    kept->x_shape = x.shape(), kept->weight_shape = weight.shape();
-    if (activation == Activation::relu) kept->hidden = y;
-    if (activation == Activation::gelu) kept->hidden = h;
-  }
+  if (kept) kept->keep(x, weight, h, y, activation);
   return y;
 }
 
@@ -234,13 +228,7 @@ Grads<3> Conv1d::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const 
   g = g.compact();
   const Plan plan(*this, kept.x_shape, kept.weight_shape);
   Grads<3> d;
-  if (need[2]) {
-    const GradTarget target(need[2], Shape{plan.O}, g.dtype(), g.context());
-    g = activation_backward(std::move(g), kept.hidden, activation, target.tensor, target.beta);
-    d[2] = target.tensor;
-  } else {
-    g = activation_backward(std::move(g), kept.hidden, activation, {}, 0);
-  }
+  g = activation_backward(std::move(g), kept.hidden, activation, need[2], d[2]);
   kept.hidden = {};
   with_float(g.dtype(), "conv1d", [&]<class T>() {
     const Tensor rows = spread<T>(plan, g);

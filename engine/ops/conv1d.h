@@ -16,11 +16,7 @@ namespace alinea {
 struct Conv1d {
   int64_t stride = 1, pad_left = 0, pad_right = 0, groups = 1;
   Activation activation = Activation::none;
-  struct Saved {
-    Needs<3> needs;
-    Tensor x, weight, hidden;
-    Shape x_shape, weight_shape;
-  };
+  using Saved = ProductSaved;
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const;
   Grads<3> backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const;
 

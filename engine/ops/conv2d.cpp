@@ -274,13 +274,7 @@ Tensor Conv2d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
   Tensor h;
   with_float(x.dtype(), "conv2d", [&]<class T>() { h = convolve<T>(plan, x, weight, bias, activation); });
   const Tensor y = activation == Activation::gelu ? bias_activation(h, bias, activation, kept != nullptr) : h;
-  if (kept) {
-    if (kept->needs[1]) kept->x = x;
-    if (kept->needs[0]) kept->weight = weight;
-    kept->x_shape = x.shape(), kept->weight_shape = weight.shape();
-    if (activation == Activation::relu) kept->hidden = y;
-    if (activation == Activation::gelu) kept->hidden = h;
-  }
+  if (kept) kept->keep(x, weight, h, y, activation);
   return y;
 }
 
@@ -288,13 +282,7 @@ Grads<3> Conv2d::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const 
   g = g.compact();
   const Plan plan(*this, kept.x_shape, kept.weight_shape);
   Grads<3> d;
-  if (need[2]) {
-    const GradTarget target(need[2], Shape{plan.O}, g.dtype(), g.context());
-    g = activation_backward(std::move(g), kept.hidden, activation, target.tensor, target.beta);
-    d[2] = target.tensor;
-  } else {
-    g = activation_backward(std::move(g), kept.hidden, activation, {}, 0);
-  }
+  g = activation_backward(std::move(g), kept.hidden, activation, need[2], d[2]);
   kept.hidden = {};
   with_float(g.dtype(), "conv2d", [&]<class T>() {
     if (need[1]) d[1] = weight_gradient<T>(plan, g, kept.x, need[1]);

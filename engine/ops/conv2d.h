@@ -19,11 +19,7 @@ namespace alinea {
 struct Conv2d {
   std::array<int64_t, 2> stride{1, 1}, padding{0, 0};
   Activation activation = Activation::none;
-  struct Saved {
-    Needs<3> needs;
-    Tensor x, weight, hidden;
-    Shape x_shape, weight_shape;
-  };
+  using Saved = ProductSaved;
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const;
   Grads<3> backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const;
 

@@ -190,13 +190,7 @@ Tensor AddBiasGelu::forward(const Tensor& x, const Tensor& residual, const Tenso
 Grads<3> AddBiasGelu::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const {
   g = g.compact();
   Grads<3> d;
-  if (need[2]) {
-    const GradTarget target(need[2], Shape{g.shape().last()}, g.dtype(), g.context());
-    g = activation_backward(std::move(g), kept.hidden, Activation::gelu, target.tensor, target.beta);
-    d[2] = target.tensor;
-  } else {
-    g = activation_backward(std::move(g), kept.hidden, Activation::gelu, {}, 0);
-  }
+  g = activation_backward(std::move(g), kept.hidden, Activation::gelu, need[2], d[2]);
   if (need[0]) d[0] = g;
   if (need[1]) d[1] = std::move(g);
   return d;

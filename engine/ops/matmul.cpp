@@ -6,6 +6,14 @@
 
 namespace alinea {
 
+void ProductSaved::keep(const Tensor& input, const Tensor& weights, const Tensor& h, const Tensor& y, Activation activation) {
+  if (needs[1]) x = input;
+  if (needs[0]) weight = weights;
+  x_shape = input.shape(), weight_shape = weights.shape();
+  if (activation == Activation::relu) hidden = y;
+  if (activation == Activation::gelu) hidden = h;
+}
+
 Tensor Linear::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const {
   require(weight.rank() == 2 && x.rank() >= 1 && x.shape().last() == weight.size(1),
           "linear: x is {} and weight is {}; the last axis of x must equal the last axis of weight [O, C]", x.shape(), weight.shape());
@@ -18,12 +26,7 @@ Tensor Linear::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
     gemm(x.context(), Gemm{.transpose_b = true, .m = rows, .n = out, .k = in, .lda = in, .ldb = in, .ldc = out}, x.data<T>(), weight.data<T>(), h.data<T>());
   });
   Tensor y = bias_activation(h, bias, activation, kept != nullptr);
-  if (kept) {
-    if (kept->needs[1]) kept->x = x;
-    if (kept->needs[0]) kept->weight = weight;
-    if (activation == Activation::relu) kept->hidden = y;
-    if (activation == Activation::gelu) kept->hidden = h;
-  }
+  if (kept) kept->keep(x, weight, h, y, activation);
   return y;
 }
 
@@ -32,14 +35,7 @@ Grads<3> Linear::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const 
   Context& context = g.context();
   Grads<3> d;
   const int64_t rows = g.shape().rows(), out = g.shape().last();
-  // g' = g ⊙ act'(h) and its column sums in one pass.
-  if (need[2]) {
-    const GradTarget target(need[2], Shape{out}, g.dtype(), context);
-    g = activation_backward(std::move(g), kept.hidden, activation, target.tensor, target.beta);
-    d[2] = target.tensor;
-  } else {
-    g = activation_backward(std::move(g), kept.hidden, activation, {}, 0);
-  }
+  g = activation_backward(std::move(g), kept.hidden, activation, need[2], d[2]);
   kept.hidden = {};
   with_float(g.dtype(), "linear", [&]<class T>() {
     if (need[1]) {

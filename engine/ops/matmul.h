@@ -6,15 +6,20 @@ namespace alinea {
 
 enum class Activation { none, relu, gelu };
 
+/// What an act(product + bias), linear or a convolution, keeps: x for dW, W for dx, and what act' is read from (y for relu, h for gelu).
+struct ProductSaved {
+  Needs<3> needs;
+  Tensor x, weight, hidden;
+  Shape x_shape, weight_shape;
+  void keep(const Tensor& input, const Tensor& weights, const Tensor& h, const Tensor& y, Activation activation);
+};
+
 /// y = act(x Wᵀ + b).   x [..., C]  W [O, C]  b [O] or none  ->  y [..., O]
 ///   with h = x Wᵀ + b and g' = g ⊙ act'(h):   dx = g' W,   dW = g'ᵀ x,   db = Σ_rows g'
 /// x: rows contiguous. Keeps x, W; for relu y, for gelu h.
 struct Linear {
   Activation activation = Activation::none;
-  struct Saved {
-    Needs<3> needs;
-    Tensor x, weight, hidden;
-  };
+  using Saved = ProductSaved;
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const;
   Grads<3> backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const;
 };
