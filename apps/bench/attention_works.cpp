@@ -83,6 +83,25 @@ Step decode_softmax(Context& c) {
   });
 }
 
+// One row after n columns: how a step's time grows with what has been seen.
+Work step_after(const std::string& name, const std::string& form, int64_t n, std::function<Step(Context&)> make) {
+  return {.name = fmt::format("attention/{}/step/{}", name, n), .shape = fmt::format("B 1, H 8, D 64; one row after {} columns", n), .form = form, .make = std::move(make)};
+}
+
+Step linear_step(Context& c, int64_t n) {
+  const auto x = qkv(c, 1, n);
+  auto state = std::make_shared<LinearAttentionState>(c, 1, H, D, DType::f32);
+  state->append(x[1], x[2]);
+  return [state, q = x[0]] { state->step(q); };
+}
+
+Step softmax_step(Context& c, int64_t n) {
+  const auto x = qkv(c, 1, n);
+  auto cache = std::make_shared<KeyValueCache>(c, DecodeStart{.batch = 1, .capacity = n, .lengths = {}, .extents = {}});
+  cache->append({x[1], x[2], {}});
+  return [cache, q = x[0]] { cache->attend(q); };
+}
+
 }  // namespace
 
 std::vector<Work> attention_works() {
@@ -117,6 +136,10 @@ std::vector<Work> attention_works() {
                    .form = "preallocated",
                    .cost = {.flops = 4.0 * H * 1000 * 500 * D},
                    .make = decode_softmax});
+  for (const int64_t n : {1000, 4000, 16000}) {
+    works.push_back(step_after("decode-linear", "state", n, [n](Context& c) { return linear_step(c, n); }));
+    works.push_back(step_after("decode-softmax", "preallocated", n, [n](Context& c) { return softmax_step(c, n); }));
+  }
   return works;
 }
 
