@@ -19,6 +19,7 @@ namespace alinea {
 
 using Run = std::function<int()>;
 
+void add_analyze(Command program, Run& run);
 void add_bench(Command program, Run& run);
 void add_data(Command program, Run& run);
 void add_demo(Command program, Run& run);

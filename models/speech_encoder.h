@@ -32,6 +32,7 @@ class SpeechEncoder final : public Module {
 
   int64_t frames_per_state() const { return config_.frames_per_state(); }
   void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
+  MultiHeadAttention& self_attention(int64_t layer) { return layers_.at(size_t(layer)).attention; }
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:

@@ -57,6 +57,8 @@ class TextDecoder final : public Module {
   /// Adds freshly initialised policies: an offline model becomes an EMMA model.
   void add_policies(const PolicyConfig& policy, RandomKey key);
   void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
+  MultiHeadAttention& self_attention(int64_t layer) { return layers_.at(size_t(layer)).self; }
+  MultiHeadAttention& cross_attention(int64_t layer) { return layers_.at(size_t(layer)).cross; }
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:

@@ -13,6 +13,7 @@ class TextEncoder final : public Module {
   Variable forward(const Tensor& ids, const std::vector<int32_t>& lengths, const Tensor& rarity, Parameter& table, const Pass& pass);
 
   void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
+  MultiHeadAttention& self_attention(int64_t layer) { return layers_.at(size_t(layer)).attention; }
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:

@@ -38,6 +38,8 @@ class TextTransformer final : public Module {
   Variable loss(const TextBatch& batch, double smoothing, const Pass& pass);
   /// What training data tells besides gradients: how rare each source token is (idf; −inf: never a column), how long targets are.
   void set_rarity(const std::vector<float>& rarity);
+  /// As told, for ids of any shape.
+  Tensor rarity_of(const Tensor& ids) const;
   TargetLength& target_length() { return target_length_; }
   bool needs_target_length() const { return decoder_.needs_target_length(); }
   /// Logits [B,T,V] of every target token, teacher forced.
@@ -57,7 +59,6 @@ class TextTransformer final : public Module {
   TextConfig config_;
   TextEncoder encoder_;
   TextDecoder decoder_;
-  Tensor rarity_of(const Tensor& ids) const;
   Variable states_of(const TextBatch& batch, const Pass& pass);
   Variable decode(const TextBatch& batch, const Variable& states, const Pass& pass);
   Parameter source_embedding_;                              // [V,C], unless shared

@@ -48,7 +48,9 @@ Variable merge(const Variable& context) {
 }  // namespace
 
 MultiHeadAttention::Output MultiHeadAttention::forward(const Variable& x, const Variable& memory, const Options& options, const Pass& pass) {
-  const AttentionOutput out = attention_.forward(input(x, memory, options, pass));
+  const AttentionInput in = input(x, memory, options, pass);
+  if (watcher_) watcher_(attention_->weights(in), in.mask);
+  const AttentionOutput out = attention_.forward(in);
   return {out_(merge(out.context), pass.tape), out.alignment};
 }
 

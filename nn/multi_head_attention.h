@@ -35,6 +35,9 @@ class MultiHeadAttention final : public Module {
   const ChosenAttention& attention() const { return attention_; }
   /// [B,H,T,S], for plots.
   Tensor weights(const Variable& x, const Variable& memory, const Options& options);
+  /// From now on every forward pass also shows its weights before dropout, [B,H,T,S], and its mask: quadratic, for analysis. Nothing: stops.
+  using Watcher = std::function<void(const Tensor& weights, const Mask& mask)>;
+  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:
@@ -44,6 +47,7 @@ class MultiHeadAttention final : public Module {
   ChosenAttention attention_;
   int64_t width_ = 0, heads_ = 0;
   AttentionRole role_;
+  Watcher watcher_;
 };
 
 }  // namespace alinea

@@ -7,6 +7,7 @@
 
 #include "apps/report/encode.h"
 #include "apps/report/page.h"
+#include "apps/report/page_json.h"
 #include "engine/core/error.h"
 
 namespace alinea {
@@ -14,12 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 constexpr int64_t most_points = 1500;  // of one curve: more than a chart has pixels
-
-/// null where there is no number; otherwise six significant digits, which is what a chart or a tooltip can show.
-Json number(double value) {
-  if (!std::isfinite(value)) return nullptr;
-  return std::stod(fmt::format("{:.6g}", value));
-}
 
 void check_time(double ms, const std::string& place, std::string_view what) {
   require_data(std::isfinite(ms) && ms >= 0, "{}: {} is {} ms; give a finite time from 0 on", place, what, ms);
@@ -33,8 +28,15 @@ Json curve_json(const Curve& curve, const std::string& place) {
                  "{}, curve '{}': x[{}] = {}; x must be finite and must not fall", place, curve.name, i, curve.x[i]);
   const Curve thinned = thin(curve, most_points);
   Json y = Json::array();
-  for (double v : thinned.y) y.push_back(number(v));
+  for (double v : thinned.y) y.push_back(page_number(v));
   return {{"name", curve.name}, {"x", thinned.x}, {"y", std::move(y)}};
+}
+
+}  // namespace
+
+Json page_number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  return std::stod(fmt::format("{:.6g}", value));
 }
 
 Json chart_json(const Chart& chart) {
@@ -43,6 +45,8 @@ Json chart_json(const Chart& chart) {
   return {{"title", chart.title}, {"x_label", chart.x_label}, {"y_label", chart.y_label}, {"curves", std::move(curves)}};
 }
 
+namespace {
+
 Json words_json(const StreamedUtterance& u, const std::string& place) {
   Json words = Json::array();
   for (const auto& w : u.source_words) {
@@ -50,7 +54,7 @@ Json words_json(const StreamedUtterance& u, const std::string& place) {
     check_time(w.begin_ms, name, "its begin");
     check_time(w.end_ms, name, "its end");
     require_data(w.end_ms >= w.begin_ms, "{}: it ends at {} ms, before its begin at {} ms", name, w.end_ms, w.begin_ms);
-    words.push_back({{"text", w.text}, {"begin", number(w.begin_ms)}, {"end", number(w.end_ms)}});
+    words.push_back({{"text", w.text}, {"begin", page_number(w.begin_ms)}, {"end", page_number(w.end_ms)}});
   }
   return words;
 }
@@ -59,7 +63,7 @@ Json written_json(const StreamedUtterance& u, const std::string& place) {
   Json words = Json::array();
   for (const auto& w : u.written) {
     check_time(w.at_ms, fmt::format("{}, written word '{}'", place, w.text), "its time");
-    words.push_back({{"text", w.text}, {"at", number(w.at_ms)}, {"p", number(w.p)}, {"held_by", w.held_by}});
+    words.push_back({{"text", w.text}, {"at", page_number(w.at_ms)}, {"p", page_number(w.p)}, {"held_by", w.held_by}});
   }
   return words;
 }
@@ -89,7 +93,7 @@ Json alignments_json(const StreamedUtterance& u, const std::string& place) {
                     {"rows", a.rows},
                     {"columns", a.columns},
                     {"ms_per_column", a.ms_per_column},
-                    {"largest", number(largest)},
+                    {"largest", page_number(largest)},
                     {"bytes", base64(quantise(a.weights, 0, largest).bytes)}});
   return maps;
 }
@@ -105,7 +109,7 @@ Json features_json(const StreamedUtterance& u, const std::string& place) {
   // A few silent or clipped frames must not take the contrast from all others.
   const auto q = quantise(u.features, quantile(u.features, 0.02), quantile(u.features, 0.999));
   return {{"frames", u.frames},   {"bins", u.bins},         {"ms_per_frame", u.ms_per_frame},
-          {"low", number(q.low)}, {"high", number(q.high)}, {"bytes", base64(q.bytes)}};
+          {"low", page_number(q.low)}, {"high", page_number(q.high)}, {"bytes", base64(q.bytes)}};
 }
 
 Json utterance_json(const StreamedUtterance& u, size_t index) {
@@ -114,7 +118,7 @@ Json utterance_json(const StreamedUtterance& u, size_t index) {
   require_data(u.audio.empty() || u.rate > 0, "{}: the sample rate is {}; it must be above 0", place, u.rate);
   for (size_t i = 0; i < u.audio.size(); ++i)
     require_data(std::isfinite(u.audio[i]), "{}: sample {} is {}; samples must be finite", place, i, u.audio[i]);
-  Json out{{"id", u.id}, {"reference", u.reference}, {"hypothesis", u.hypothesis}, {"source_ms", number(u.source_ms)}};
+  Json out{{"id", u.id}, {"reference", u.reference}, {"hypothesis", u.hypothesis}, {"source_ms", page_number(u.source_ms)}};
   out["features"] = features_json(u, place);
   out["source_words"] = words_json(u, place);
   out["written"] = written_json(u, place);
@@ -128,8 +132,8 @@ Json point_json(const OperatingPoint& p) {
     require_data(std::isnan(quality) || (quality >= 0 && quality <= 100),
                  "report, operating point '{} {}': a quality of {}; exact match and BLEU lie in 0…100 (NaN: not measured)", p.system,
                  p.label, quality);
-  return {{"system", p.system},     {"label", p.label},      {"exact_match", number(p.exact_match)},
-          {"bleu", number(p.bleu)}, {"al", number(p.al_ms)}, {"laal", number(p.laal_ms)}};
+  return {{"system", p.system},     {"label", p.label},      {"exact_match", page_number(p.exact_match)},
+          {"bleu", page_number(p.bleu)}, {"al", page_number(p.al_ms)}, {"laal", page_number(p.laal_ms)}};
 }
 
 Json parsed(const std::string& text, std::string_view name) {
@@ -164,18 +168,19 @@ std::string list(const std::vector<std::string>& items) {
 }
 
 std::string data_json(const Report& r) {
-  std::vector<std::string> charts, utterances, points, summary;
+  std::vector<std::string> charts, utterances, points, heads, summary;
   for (const Chart& c : r.charts) charts.push_back(safe_dump(chart_json(c), fmt::format("report, chart {}", charts.size())));
   for (size_t i = 0; i < r.utterances.size(); ++i)
     utterances.push_back(safe_dump(utterance_json(r.utterances[i], i), fmt::format("report, utterance {}", i)));
   for (const OperatingPoint& p : r.points) points.push_back(safe_dump(point_json(p), fmt::format("report, point {}", points.size())));
+  for (size_t i = 0; i < r.heads.size(); ++i) heads.push_back(safe_dump(head_json(r.heads[i], i), fmt::format("report, head {}", i)));
   for (const auto& [name, value] : r.summary)
     summary.push_back(safe_dump(Json::array({name, value}), fmt::format("report, summary row {}", summary.size())));
   return fmt::format(
-      "{{\"title\":{},\n\"summary\":{},\n\"points\":{},\n\"charts\":{},\n\"config\":{},\n\"environment\":{},\n\"utterances\":{}}}",
+      "{{\"title\":{},\n\"summary\":{},\n\"points\":{},\n\"charts\":{},\n\"config\":{},\n\"environment\":{},\n\"heads\":{},\n\"utterances\":{}}}",
       safe_dump(r.title, "report, title"), list(summary), list(points), list(charts),
       safe_dump(parsed(r.config_json, "config_json"), "report, config_json"),
-      safe_dump(parsed(r.environment_json, "environment_json"), "report, environment_json"), list(utterances));
+      safe_dump(parsed(r.environment_json, "environment_json"), "report, environment_json"), list(heads), list(utterances));
 }
 
 std::string escape_html(std::string_view text) {
@@ -225,7 +230,7 @@ std::string fill(std::string_view page, const std::vector<std::pair<std::string_
 
 std::string render_report(const Report& report) {
   std::string script;
-  for (std::string_view part : {report_kit_js, report_plots_js, report_stream_js, report_js}) script += part;
+  for (std::string_view part : {report_kit_js, report_plots_js, report_stream_js, report_heads_js, report_js}) script += part;
   std::string data = data_json(report);  // before the title is used, so that bad UTF-8 in it is refused
   return fill(report_html,
               {{"title", escape_html(report.title)}, {"style", std::string(report_css)}, {"data", std::move(data)}, {"script", script}});

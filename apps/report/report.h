@@ -1,4 +1,4 @@
-// One self-contained web page about a run: curves, quality against latency, and streamed utterances that can be heard and seen.
+// One self-contained web page about a run: curves, quality against latency, streamed utterances that can be heard and seen, attention heads.
 // Plain values in, the text of the page out. The page needs no network: style, program, audio (WAV) and heat maps lie inside it.
 #pragma once
 #include <cstdint>
@@ -59,11 +59,28 @@ struct OperatingPoint {
   double exact_match, bleu, al_ms, laal_ms;
 };
 
+/// One attention head on one sentence: its weights [rows, columns], finite and not negative, and the pattern that approximates them. Names of
+/// rows and columns: one each, or none.
+struct HeadPicture {
+  using Pair = std::pair<int64_t, int64_t>;
+  std::string name, role, sentence;
+  int64_t rows = 0, columns = 0;
+  std::vector<float> weights;
+  std::vector<std::string> row_names, column_names;
+  std::vector<Pair> band;                                   ///< per row: columns [first, end)
+  std::vector<int64_t> pattern_columns;
+  std::vector<Pair> blocks;                                 ///< positions [first, end)
+  std::vector<Pair> residual;                               ///< (row, column)
+  Chart errors;                                             ///< against the band's half width
+  std::vector<std::pair<std::string, std::string>> facts;   ///< name and value
+};
+
 struct Report {
   std::string title;
   std::vector<Chart> charts;
   std::vector<StreamedUtterance> utterances;
   std::vector<OperatingPoint> points;
+  std::vector<HeadPicture> heads;
   std::vector<std::pair<std::string, std::string>> summary;  ///< name and value, in this order; short leading values become tiles
   std::string config_json, environment_json;                 ///< JSON texts, or empty
 };

@@ -77,6 +77,7 @@
   if (data.summary.length) summary(data.summary);
   if (data.points.length) section("quality", "Quality and latency", "Up is better, left is sooner. Each point is one setting over the whole test set; the dotted line is the quality when the whole source is heard first.", qualityLatency(data.points));
   if (data.utterances.length) section("streams", "Streamed utterances", "Play the sound and watch the words appear. Hover for values, click anywhere on the time axis to listen from there.", streams(data.utterances));
+  if (data.heads.length) section("heads", "Heads", "The scores of one sentence with the pattern that approximates them drawn over: band and blocks as outlines, columns as stripes, the sparse residual as squares. Hover for values.", data.heads.map(headCards));
   const charts = data.charts.filter((c) => c.curves.some((k) => k.y.some(isNumber)));
   if (charts.length) section("training", "Training", "", el("div", { class: "grid", style: "margin-top:14px" }, charts.map(lineChart)));
   const blocks = [["Configuration", data.config], ["Environment", data.environment]].filter(([, value]) => value !== null);
