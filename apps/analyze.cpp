@@ -78,7 +78,7 @@ int analyze(const AnalyzeOptions& o) {
     note(o.common, "analyze: wrote {}", o.out);
   }
   if (o.common.json) return print_json(json_of(reports, set, plan)), 0;
-  fmt::print("{}: {}\n\n{}", set.source, set.block, tables_of(reports, plan));
+  fmt::print("{}: {}\n\n{}", set.source, set.block, tables_of(reports, set, plan));
   return 0;
 }
 

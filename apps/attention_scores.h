@@ -28,6 +28,7 @@ struct HeadScores {
 struct ScoreSet {
   std::string source, block;                                // "runs/text, 50 sentences of test"; encoder_self, …, or the file
   std::vector<HeadScores> heads;
+  Diagonal diagonal = Diagonal::index;
 };
 
 /// Which scores of a run. Block names are those of model.attention.

@@ -66,7 +66,7 @@ void add_tensor(std::vector<HeadScores>& heads, const SafetensorsFile& file, con
 
 ScoreSet file_scores(const FileScores& which) {
   const SafetensorsFile file(which.file);
-  ScoreSet set{.source = which.file.string(), .block = "scores", .heads = {}};
+  ScoreSet set{.source = which.file.string(), .block = "scores", .heads = {}, .diagonal = which.diagonal};
   for (const std::string& name : wanted_tensors(file, which)) add_tensor(set.heads, file, name, which);
   return set;
 }

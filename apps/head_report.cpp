@@ -113,11 +113,12 @@ HeadReport report_of(const HeadScores& head, const AnalysisPlan& plan) {
   return r;
 }
 
-std::string tables_of(std::span<const HeadReport> reports, const AnalysisPlan& plan) {
+std::string tables_of(std::span<const HeadReport> reports, const ScoreSet& set, const AnalysisPlan& plan) {
   TextTable fit({{"X = P + E"}, {"W", true}, {"nnz", true}, {"of cells", true}, {"err1", true}, {"err1/n²", true}, {"relative l1", true}, {"rel. Frobenius", true}, {"retained mass", true}, {"worst row", true}});
   TextTable loss({{"relative l1"}, {"band", true}, {"+ columns", true}, {"+ blocks", true}, {"+ residual", true}, {"| top nnz", true}, {"random", true}, {"uniform", true}, {"zero", true}});
   TextTable roles({{"role"}, {""}, {"positional", true}, {"at offset", true}, {"column", true}, {"rare", true}, {"block gain", true}});
-  bool blocks = plan.options.largest_block > 0, cut = false;
+  const bool blocks = plan.options.largest_block > 0;
+  bool cut = false, square = true;
   double row_sums = 0;
   for (const HeadReport& r : reports) {
     fit.row({r.head->name, width_of(r), shown(r, "nnz", r.analyses.size() > 1), percent(statistic(r, "share_of_cells").mean), shown(r, "l1", 3), fmt::format("{:.5f}", statistic(r, "l1_per_cell").mean),
@@ -127,10 +128,12 @@ std::string tables_of(std::span<const HeadReport> reports, const AnalysisPlan& p
     roles.row({r.head->name, std::string(r.role.name), percent(r.role.positional), fmt::format("{:+}", r.role.offset), percent(r.role.column), percent(r.role.rare),
                r.role.block_gain ? fmt::format("{:+.3f}", *r.role.block_gain) : "–"});
     cut = cut || !r.band.enough;
+    for (const Scores& s : r.head->scores) square = square && s.square();
     row_sums = std::max(row_sums, largest_row_sum_error(r));
   }
   std::string text = fit.text();
   if (cut) text += fmt::format("* keeps less than {}: a wider band would take more than half of the cells\n", plan.mass);
+  if (!square) text += fmt::format("not square: offsets and bands count columns from the diagonal that runs {}\n", set.diagonal == Diagonal::index ? "through (i, i); --stretch runs it from corner to corner" : "from corner to corner");
   if (row_sums > row_sum_tolerance) text += fmt::format("rows do not all sum to 1 (up to {:.3g} off): retained mass is a share of each row's own sum\n", row_sums);
   text += "\n" + loss.text() + "\n" + roles.text();
   if (std::all_of(reports.begin(), reports.end(), [](const HeadReport& r) { return r.analyses.size() == 1; }))
@@ -200,7 +203,7 @@ Json json_of(std::span<const HeadReport> reports, const ScoreSet& set, const Ana
   const AnalysisOptions& o = plan.options;
   Json heads = Json::array();
   for (const HeadReport& r : reports) heads.push_back(head_json(r, o.band < 0));
-  return {{"source", set.source}, {"block", set.block}, {"columns", o.columns}, {"largest_block", o.largest_block}, {"residual", {{"entries", o.residual}, {"eps", o.eps}}}, {"heads", heads}};
+  return {{"source", set.source}, {"block", set.block}, {"diagonal", set.diagonal == Diagonal::index ? "index" : "stretched"}, {"columns", o.columns}, {"largest_block", o.largest_block}, {"residual", {{"entries", o.residual}, {"eps", o.eps}}}, {"heads", heads}};
 }
 
 // ---- pictures
@@ -234,7 +237,7 @@ HeadPicture picture_of(const HeadReport& r, const AnalysisPlan& plan) {
 }  // namespace
 
 Report page_of(std::span<const HeadReport> reports, const ScoreSet& set, const AnalysisPlan& plan) {
-  Report page{.title = "Attention structure: " + set.source};
+  Report page{.title = fmt::format("Attention structure: {} of {}", set.block, set.source)};
   double l1 = 0, retained = 0;
   for (const HeadReport& r : reports) {
     page.heads.push_back(picture_of(r, plan));

@@ -28,7 +28,7 @@ HeadReport report_of(const HeadScores& head, const AnalysisPlan& plan);
 
 /// Tables for people: what the pattern costs and loses, what the same number of cells loses otherwise, roles. With one sentence the
 /// pattern itself is listed.
-std::string tables_of(std::span<const HeadReport> reports, const AnalysisPlan& plan);
+std::string tables_of(std::span<const HeadReport> reports, const ScoreSet& set, const AnalysisPlan& plan);
 
 /// Means and sample deviations per head, and every sentence with its columns, blocks and residual (row, column, value).
 nlohmann::ordered_json json_of(std::span<const HeadReport> reports, const ScoreSet& set, const AnalysisPlan& plan);

@@ -95,13 +95,16 @@ void name_positions(SentencePositions& p, const std::string& block, std::vector<
   }
 }
 
+// What a sentence by itself is translated to at most: the start has a position, too.
+int64_t longest_target(const TransformerConfig& config) { return std::min(GenerationOptions().max_tokens, config.max_positions - 1); }
+
 // ---- text
 
 TextBatch text_sentence(const std::string& text, TextTransformer& model, const SubwordPair& subwords, Context& context) {
   const std::vector<int32_t> ids = subwords.source.encode(text);
   require_data(!ids.empty(), "analyze: --source '{}' holds no token", text);
   SourceTokens source = source_tokens({ids}, context, model.config());
-  const std::vector<int32_t> target = model.translate(source.ids, source.lengths, {})[0];
+  const std::vector<int32_t> target = model.translate(source.ids, source.lengths, {.max_tokens = longest_target(model.config())})[0];
   std::vector<int64_t> in{model.config().bos_token}, out(target.begin(), target.end());
   in.insert(in.end(), target.begin(), target.end());
   out.push_back(model.config().eos_token);
@@ -121,7 +124,7 @@ SentencePositions text_positions(const TextBatch& batch, const std::string& id, 
 }
 
 ScoreSet text_scores(Context& context, const RunScores& which, const std::filesystem::path& path) {
-  ScoreSet set{.source = {}, .block = which.block, .heads = {}};
+  ScoreSet set{.source = {}, .block = which.block, .heads = {}, .diagonal = which.diagonal};
   const auto model = load_text_model(path, context);
   const auto run = [&](const TextBatch& batch, const std::string& id, const SubwordPair& subwords, Capture<TextTransformer>& capture) {
     capture.expect(text_positions(batch, id, which, *model, subwords));
@@ -159,7 +162,7 @@ Example sound_example(const std::string& file, const S2TConfig& config) {
 }
 
 ScoreSet speech_scores(Context& context, const RunScores& which, const std::filesystem::path& path) {
-  ScoreSet set{.source = {}, .block = which.block, .heads = {}};
+  ScoreSet set{.source = {}, .block = which.block, .heads = {}, .diagonal = which.diagonal};
   const auto model = load_model(path, context);
   const S2TConfig& m = model->config();
   const Vocabulary words = Vocabulary::load(path / "vocab.tgt.txt");
@@ -183,7 +186,7 @@ ScoreSet speech_scores(Context& context, const RunScores& which, const std::file
     const int64_t F = (example.frames + padded.multiple - 1) / padded.multiple * padded.multiple;
     std::vector<float> features = example.features;
     features.resize(size_t(F * example.bins), padded.padding);
-    example.target = model->greedy(context.from(features.data(), {1, F, example.bins}), {int32_t(example.frames)}, GenerationOptions().max_tokens)[0];
+    example.target = model->greedy(context.from(features.data(), {1, F, example.bins}), {int32_t(example.frames)}, longest_target(m))[0];
     Capture<S2TTransformer> capture(*model, which, set);
     run(std::move(example), capture);
     set.source = describe(which, 1);

@@ -62,8 +62,8 @@ Role role_of(std::span<const RoleCounts> counts, std::span<const BandCurve> band
   if (square) role.block_gain = gain;
   if (role.positional >= 0.9) role.name = "positional";
   else if (role.rare.value_or(0) >= 0.5) role.name = "rare";
-  else if (role.column >= 0.5) role.name = "column";
-  else if (role.block_gain.value_or(0) >= 0.1) role.name = "blocks";
+  else if (role.column >= 1.0 / 3) role.name = "column";
+  else if (role.block_gain.value_or(0) >= std::max(0.1, role.column)) role.name = "blocks";
   else role.name = choose_band(bands, 0.9, 0.25).enough ? "local" : "mixed";
   return role;
 }

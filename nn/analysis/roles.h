@@ -34,7 +34,7 @@ struct Role {
 
 /// The first of these that holds names the head; the scores are always there to judge by.
 ///   positional  positional ≥ 0.9 (Voita et al.)              rare    rare ≥ 0.5
-///   column      column ≥ 0.5                                 blocks  block_gain ≥ 0.1
+///   column      column ≥ 1/3                                 blocks  block_gain ≥ 0.1 and above column: a block around a heavy column gains, too
 ///   local       a band of at most a quarter of the cells keeps 0.9 of the scores
 ///   mixed       none of these
 Role role_of(std::span<const RoleCounts> counts, std::span<const BandCurve> bands);
