@@ -210,17 +210,29 @@ Json json_of(std::span<const HeadReport> reports, const ScoreSet& set, const Ana
 
 namespace {
 
+// A page can show so many rows and columns; of larger matrices it shows the corner where both begin.
+constexpr int64_t largest_picture = 512;
+
 HeadPicture picture_of(const HeadReport& r, const AnalysisPlan& plan) {
   const Scores& s = r.head->scores[0];
   const Analysis& a = r.analyses[0];
   const SentencePositions& p = *r.head->positions[0];
-  HeadPicture picture{.name = r.head->name, .role = std::string(r.role.name), .sentence = p.id, .rows = s.rows, .columns = s.columns, .weights = {s.values.begin(), s.values.end()}, .row_names = p.rows, .column_names = p.columns};
-  for (int64_t i = 0; i < s.rows; ++i)
-    picture.band.push_back({std::clamp<int64_t>(s.centre[size_t(i)] - r.band.w, 0, s.visible[size_t(i)]), std::clamp<int64_t>(s.centre[size_t(i)] + r.band.w + 1, 0, s.visible[size_t(i)])});
-  picture.pattern_columns = a.columns;
+  const int64_t T = std::min(s.rows, largest_picture), S = std::min(s.columns, largest_picture);
+  const bool whole = T == s.rows && S == s.columns;
+  HeadPicture picture{.name = r.head->name, .role = std::string(r.role.name), .sentence = p.id + (whole ? "" : fmt::format(" (a corner of {} × {})", s.rows, s.columns)), .rows = T, .columns = S};
+  for (int64_t i = 0; i < T; ++i) {
+    const int64_t c = s.centre[size_t(i)], end = std::min(S, s.visible[size_t(i)]);
+    for (int64_t j = 0; j < S; ++j) picture.weights.push_back(float(s.at(i, j)));
+    picture.band.push_back({std::clamp<int64_t>(c - r.band.w, 0, end), std::clamp<int64_t>(c + r.band.w + 1, 0, end)});
+  }
+  if (!p.rows.empty()) picture.row_names.assign(p.rows.begin(), p.rows.begin() + T), picture.column_names.assign(p.columns.begin(), p.columns.begin() + S);
+  for (const int64_t j : a.columns)
+    if (j < S) picture.pattern_columns.push_back(j);
   if (plan.options.largest_block > 0)
-    for (const Block& b : a.blocks.blocks) picture.blocks.push_back({b.begin, b.end});
-  for (const Entry& e : a.residual) picture.residual.push_back({e.row, e.column});
+    for (const Block& b : a.blocks.blocks)
+      if (b.begin < T) picture.blocks.push_back({b.begin, std::min(b.end, T)});
+  for (const Entry& e : a.residual)
+    if (e.row < T && e.column < S) picture.residual.push_back({e.row, e.column});
   Chart& chart = picture.errors;
   chart = {"Error left by a band, mean over sentences", "half width w", "relative error", {{"relative l1", {}, mean_curve(r, &BandCurve::relative_l1)}, {"relative Frobenius", {}, mean_curve(r, &BandCurve::relative_frobenius)}}};
   for (Curve& c : chart.curves)

@@ -61,6 +61,8 @@ Report small() {
   r.charts = {{"Loss", "step", "nats", {{"training", {1, 2, 3}, {3.5, std::nan(""), 1.25}}}}};
   r.utterances = {u};
   r.points = {{"EMMA", "p > 0.5", 74.5, 80, 1200, std::nan("")}};
+  r.heads = {{.name = "layer 1, head 1", .role = "local", .sentence = "one", .rows = 2, .columns = 2, .weights = {1, 0, 0.25f, 0.5f}, .row_names = {"a", "b"}, .column_names = {"a", "b"},
+              .band = {{0, 1}, {1, 2}}, .pattern_columns = {1}, .blocks = {{0, 2}}, .residual = {{1, 0}}, .errors = {"Error", "w", "l1", {{"l1", {0, 1}, {0.2, 0}}}}, .facts = {{"W", "0"}}}};
   r.summary = {{"BLEU", "80.0"}};
   r.config_json = R"({"seed": 7})";
   return r;
@@ -118,6 +120,13 @@ TEST_CASE("everything put into the page can be read back from it") {
   CHECK(u["written"][0]["held_by"] == "layer 1 head 3 p=0.12");
   CHECK(u["source_words"][0]["end"] == 20);
 
+  const auto& head = data["heads"][0];
+  CHECK(decode(head["bytes"]) == std::string("\xff\0\x40\x80", 4));
+  CHECK(head["band"] == nlohmann::json{{0, 1}, {1, 2}});
+  CHECK(head["residual"] == nlohmann::json::array({nlohmann::json::array({1, 0})}));
+  CHECK(head["errors"]["curves"][0]["y"][0] == 0.2);
+  CHECK(head["facts"][0][1] == "0");
+
   const std::string maps = decode(u["alignments"][0]["bytes"]);
   CHECK(maps == std::string("\0\x80\x40", 3));  // one scale for all heads of an utterance: its largest weight is 1
   CHECK(u["alignments"][1]["largest"] == 1);
@@ -156,6 +165,7 @@ TEST_CASE("no text can leave its place in the page") {
   r.utterances[0].id = r.utterances[0].hypothesis = r.utterances[0].reference = attack;
   r.utterances[0].written[0].text = r.utterances[0].written[0].held_by = attack;
   r.utterances[0].source_words[0].text = r.utterances[0].alignments[0].name = attack;
+  r.heads[0].name = r.heads[0].role = r.heads[0].sentence = r.heads[0].row_names[0] = r.heads[0].facts[0].second = attack;
   r.charts[0].title = r.charts[0].curves[0].name = r.points[0].label = r.summary[0].first = r.summary[0].second = attack;
   r.config_json = nlohmann::json{{attack, attack}}.dump();
   const std::string page = render_report(r);
@@ -203,6 +213,10 @@ TEST_CASE("values that do not fit are refused by name") {
   refused([&](Report& r) { r.utterances[0].audio[1] = nan; }, "sample 1 is nan");
   refused([](Report& r) { r.utterances[0].source_words[0].end_ms = -1; }, "source word 'hello'");
   refused([](Report& r) { r.utterances[0].written[0].at_ms = std::nan(""); }, "written word 'hola'");
+  refused([](Report& r) { r.heads[0].weights.pop_back(); }, "head 0 ('layer 1, head 1'): 3 weights for 2 rows × 2 columns");
+  refused([&](Report& r) { r.heads[0].weights[2] = nan; }, "row 1, column 0 is nan");
+  refused([](Report& r) { r.heads[0].row_names.pop_back(); }, "1 and 2 names");
+  refused([](Report& r) { r.heads[0].residual[0].second = 2; }, "lies outside 2 rows × 2 columns");
   refused([](Report& r) { r.points[0].bleu = 101; }, "operating point 'EMMA p > 0.5'");
   refused([](Report& r) { r.config_json = std::string("{"); }, "config_json is not JSON");
   refused([](Report& r) { r.utterances[0].hypothesis = std::string("\xff"); }, "utterance 0: a text is not valid UTF-8");
