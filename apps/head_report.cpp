@@ -237,7 +237,7 @@ HeadPicture picture_of(const HeadReport& r, const AnalysisPlan& plan) {
   chart = {"Error left by a band, mean over sentences", "half width w", "relative error", {{"relative l1", {}, mean_curve(r, &BandCurve::relative_l1)}, {"relative Frobenius", {}, mean_curve(r, &BandCurve::relative_frobenius)}}};
   for (Curve& c : chart.curves)
     for (size_t w = 0; w < c.y.size(); ++w) c.x.push_back(double(w));
-  picture.facts = {{"half width W", width_of(r)}, {"stored numbers (nnz)", shown(r, "nnz", 1)}, {"of the cells", percent(statistic(r, "share_of_cells").mean)}, {"err1", shown(r, "l1", 3)},
+  picture.facts = {{"half width W", r.band.enough ? std::to_string(r.band.w) : fmt::format("{}, half of the cells", r.band.w)}, {"stored numbers (nnz)", shown(r, "nnz", r.analyses.size() > 1)}, {"of the cells", percent(statistic(r, "share_of_cells").mean)}, {"err1", shown(r, "l1", 3)},
                    {"err1 / n²", fmt::format("{:.5f}", statistic(r, "l1_per_cell").mean)}, {"relative l1", shown(r, "relative_l1", 3)}, {"relative Frobenius", shown(r, "relative_frobenius", 3)},
                    {"retained mass", shown(r, "retained_mass", 3)}, {"retained mass, worst row", shown(r, "retained_mass_worst_row", 3)}, {"relative l1 of the band alone", mean_of(r, "band_relative_l1")},
                    {"… of equally many largest cells", mean_of(r, "top_relative_l1")}, {"… of equally many random cells", mean_of(r, "random_relative_l1")}, {"… of uniform rows", mean_of(r, "uniform_relative_l1")},
