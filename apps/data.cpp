@@ -7,6 +7,7 @@
 #include "apps/progress.h"
 #include "data/check.h"
 #include "data/recipes/announcements.h"
+#include "data/recipes/bible.h"
 #include "data/recipes/text.h"
 
 namespace alinea {
@@ -56,20 +57,27 @@ void add_announcements(Command parent, Run& run) {
   app.callback([o, &run] { run = [o] { return prepare(*o); }; });
 }
 
+int report(const CommonOptions& common, const std::string& out, const TextSummary& s) {
+  if (s.tabs > 0) note(common, "text: tabs became spaces in {} sentences", s.tabs);
+  if (s.known > 0) note(common, "text: {} of the {} dev and test sources are training sources too", s.known, s.dev + s.test);
+  if (common.json) print_json({{"out", out}, {"train", s.train}, {"dev", s.dev}, {"test", s.test}, {"source_pieces", s.source_pieces}, {"target_pieces", s.target_pieces}, {"sentences_with_tabs", s.tabs}, {"known_sources", s.known}});
+  else note(common, "{}: ready: {} sentence pairs to train on, {} dev, {} test, {} and {} pieces", out, s.train, s.dev, s.test, s.source_pieces, s.target_pieces);
+  return 0;
+}
+
+// What every recipe of text lets the user choose.
+void add_layout(Command& app, TextLayout& l) {
+  app.add_option("--vocab-size", l.subwords.vocabulary, "pieces of each vocabulary, with the three special ones").show_default();
+  app.add_option("--model", l.subwords.model, "bpe or unigram").show_default().one_of({"bpe", "unigram"});
+  app.add_option("--character-coverage", l.subwords.character_coverage, "share of the characters that get a piece; below 1 for scripts of thousands").show_default();
+  app.add_flag("--joint", l.joint, "one vocabulary for both languages");
+  app.add_option("--out", l.out, "folder to make").required().type_name("DIR");
+}
+
 struct TextCommand {
   CommonOptions common;
   TextOptions recipe;
 };
-
-int prepare(const TextCommand& o) {
-  const TextSummary s = prepare_text(o.recipe);
-  const std::string out = o.recipe.out.string();
-  if (s.tabs > 0) note(o.common, "text: tabs became spaces in {} sentences", s.tabs);
-  if (s.known > 0) note(o.common, "text: {} of the {} dev and test sources are training sources too", s.known, s.dev + s.test);
-  if (o.common.json) print_json({{"out", out}, {"train", s.train}, {"dev", s.dev}, {"test", s.test}, {"source_pieces", s.source_pieces}, {"target_pieces", s.target_pieces}, {"sentences_with_tabs", s.tabs}, {"known_sources", s.known}});
-  else note(o.common, "{}: ready: {} sentence pairs to train on, {} dev, {} test, {} and {} pieces", out, s.train, s.dev, s.test, s.source_pieces, s.target_pieces);
-  return 0;
-}
 
 void add_text(Command parent, Run& run) {
   auto o = std::make_shared<TextCommand>();
@@ -85,13 +93,29 @@ void add_text(Command parent, Run& run) {
   app.add_option("--test-target", r.test_target, "their translations").type_name("FILE");
   app.add_option("--from", r.from, "language of the source, noted in the manifests").show_default();
   app.add_option("--to", r.to, "language of the target").show_default();
-  app.add_option("--vocab-size", r.subwords.vocabulary, "pieces of each vocabulary, with the three special ones").show_default();
-  app.add_option("--model", r.subwords.model, "bpe or unigram").show_default().one_of({"bpe", "unigram"});
-  app.add_option("--character-coverage", r.subwords.character_coverage, "share of the characters that get a piece; below 1 for scripts of thousands").show_default();
-  app.add_flag("--joint", r.joint, "one vocabulary for both languages");
-  app.add_option("--out", r.out, "folder to make").required().type_name("DIR");
+  add_layout(app, r);
   add_common(app, o->common, Common::json);
-  app.callback([o, &run] { run = [o] { return prepare(*o); }; });
+  app.callback([o, &run] { run = [o] { return report(o->common, o->recipe.out.string(), prepare_text(o->recipe)); }; });
+}
+
+struct BibleCommand {
+  CommonOptions common;
+  BibleOptions recipe;
+};
+
+void add_bible(Command parent, Run& run) {
+  auto o = std::make_shared<BibleCommand>();
+  BibleOptions& r = o->recipe;
+  r.to = "es";
+  Command app = add_command(parent, "bible", "verses in English (World English Bible) and Spanish (Reina-Valera 1909), from Debian's packages",
+                            "apt-get install libsword-utils sword-text-web sword-text-sparv\n"
+                            "alinea data prepare bible --from en --to es --vocab-size 8000 --joint --out data-bible");
+  app.add_option("--from", r.from, "language of the source").show_default().one_of({"en", "es"});
+  app.add_option("--to", r.to, "language of the target").show_default().one_of({"en", "es"});
+  app.add_option("--sword-dir", r.sword, "where the texts are").show_default().type_name("DIR");
+  add_layout(app, r);
+  add_common(app, o->common, Common::json);
+  app.callback([o, &run] { run = [o] { return report(o->common, o->recipe.out.string(), prepare_bible(o->recipe)); }; });
 }
 
 void add_prepare(Command parent, Run& run) {
@@ -99,6 +123,7 @@ void add_prepare(Command parent, Run& run) {
   app.require_command();
   add_announcements(app, run);
   add_text(app, run);
+  add_bible(app, run);
 }
 
 void print_report(const std::string& folder, const DataReport& report) {

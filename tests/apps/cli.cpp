@@ -244,6 +244,11 @@ TEST_CASE("cli: explain counts parameters and bytes") {
   for (const auto& [op, bytes] : j["bytes_kept_for_backward"].items()) kept += bytes.get<int64_t>();
   CHECK(sum == j["parameters"]);
   CHECK(kept > 0);
+  spill(folder / "text.json", R"({"model": {"model_type": "alinea_text", "source_words": 11, "target_words": 11, "share_embeddings": true, "d_model": 16, "heads": 2, "ffn": 32,
+    "encoder_layers": 1, "decoder_layers": 1, "attention": {"decoder_cross": "linear"}}})");
+  const json text = json::parse(alinea_program(folder, "explain '" + folder / "text.json" + "' --batch 2 --source-tokens 6 --tokens 5 --json").out);
+  CHECK(text["states"] == 6);
+  CHECK(text["bytes_kept_for_backward"].contains("linear_attention"));
   const Result attention = alinea_program(folder, "explain attention softmax --set T=8 --json");
   CHECK(attention.code == 0);
   CHECK(json::parse(attention.out)[0]["name"] == "softmax");

@@ -41,7 +41,8 @@ void make_corpus(const fs::path& folder, bool joint = true) {
     de += std::string("das ") + a[1] + " " + c[1] + " sieht ein " + b[1] + "\n";
   }
   write_atomically(folder / "en.txt", en), write_atomically(folder / "de.txt", de);
-  TextOptions o{.source = folder / "en.txt", .target = folder / "de.txt", .joint = joint, .out = folder / "data"};
+  TextOptions o;
+  o.source = folder / "en.txt", o.target = folder / "de.txt", o.joint = joint, o.out = folder / "data";
   o.subwords.vocabulary = 60;
   prepare_text(o);
 }

@@ -35,7 +35,8 @@ std::string sentences(const char* who, const char* what) {
 TextOptions options(const TemporaryFolder& f) {
   write(f / "a.en", sentences("sees", "house"));
   write(f / "a.de", sentences("sieht", "Haus"));
-  TextOptions o{.source = f / "a.en", .target = f / "a.de", .out = f / "out"};
+  TextOptions o;
+  o.source = f / "a.en", o.target = f / "a.de", o.out = f / "out";
   o.subwords.vocabulary = 60;
   return o;
 }
