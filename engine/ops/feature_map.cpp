@@ -19,13 +19,13 @@ constexpr double favor_floor = 1e-4;
 
 struct Relu {
   template <Vector V>
-  ALINEA_INLINE static V value(V x) { return x > 0 ? x : V{}; }
+  ALINEA_INLINE static V value(V x) { return x < 0 ? V{} : x; }             // NaN passes
   template <Vector V>
   ALINEA_INLINE static V slope(V x) { return x > 0 ? V{} + 1 : V{}; }
 };
 struct EluPlusOne {
   template <Vector V>
-  ALINEA_INLINE static V value(V x) { return x > 0 ? x + 1 : exp(min(x, V{})); }
+  ALINEA_INLINE static V value(V x) { return x > 0 ? x + 1 : exp(min(V{}, x)); }
   template <Vector V>
   ALINEA_INLINE static V slope(V x) { return x > 0 ? V{} + 1 : exp(min(x, V{})); }
 };
@@ -60,7 +60,7 @@ ALINEA_KERNEL void rotate_rows(const T* x, int64_t step, int64_t rows, int64_t w
       store(to + width + d, v * s);
     }
     for (; d < width; ++d) {
-      const T v = x[d] > 0 ? x[d] : T(0);
+      const T v = x[d] < 0 ? T(0) : x[d];
       to[d] = v * c, to[width + d] = v * s;
     }
     for (d = 2 * width; d < ld; ++d) to[d] = 0;

@@ -95,6 +95,24 @@ TEST_CASE("linear attention and its gradients equal the quadratic form under eve
     }
 }
 
+TEST_CASE("the memory of causal linear attention with gradients is linear in the length") {
+  for (const FeatureMap map : {FeatureMap::relu, FeatureMap::cosformer}) {
+    const auto peak = [map](int64_t n) {
+      const Shape shape{1, 2, n, 16};
+      const Tensor q = noise(shape, 1), k = noise(shape, 2), v = noise(shape, 3);
+      Tensor g = noise(shape, 4);
+      Context::cpu().reset_peak();
+      const int64_t live = Context::cpu().memory().live;
+      const LinearAttention op{.mask = Mask::causal(), .form = {.map = map}, .extents = {}};
+      LinearAttention::Saved kept;
+      op.forward(q, k, v, &kept);
+      op.backward(std::move(kept), std::move(g), {});
+      return double(Context::cpu().memory().peak - live);
+    };
+    CHECK(peak(16384) < 1.1 * 16 * peak(1024));
+  }
+}
+
 TEST_CASE("decoding with a state equals the rows of the whole pass") {
   const Tensor q = noise({2, 3, 20, 18}, 5), k = noise({2, 3, 20, 18}, 6), v = noise({2, 3, 20, 18}, 7);
   const Tensor whole = LinearAttention{.mask = Mask::causal()}.forward(q, k, v, nullptr);

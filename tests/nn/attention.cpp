@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/elementwise.h"
@@ -185,6 +186,28 @@ TEST_CASE("attention: an item without real columns gives zeros, and two runs the
     const Tensor y = attention.forward(empty).context.value();
     for (const double x : y.slice(0, 1, 2).values<double>()) CHECK(x == 0);
     CHECK(y.values<double>() == attention.forward(empty).context.value().values<double>());
+  });
+}
+
+TEST_CASE("attention: a NaN in a query shows in its row and in no other") {
+  each_variant_and_mask([](const ChosenAttention& attention, const AttentionInput& in) {
+    const int64_t T = in.q.value().size(2);
+    const auto with = [&](double by) {
+      AttentionInput x = in;
+      const Tensor q = in.q.value().clone();
+      for (int64_t d = 0; d < D; ++d) q.data<double>()[D + d] += by;   // item 0, head 0, row 1
+      x.q = q;
+      return attention.forward(x).context.value();
+    };
+    const auto row = [](const Tensor& y, int64_t b, int64_t h, int64_t i) { return y.slice(0, b, b + 1).slice(1, h, h + 1).slice(2, i, i + 1).values<double>(); };
+    const Tensor y = with(0), moved = with(1), broken = with(NAN);
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t h = 0; h < H; ++h)
+        for (int64_t i = 0; i < T; ++i)
+          if (b + h > 0 || i != 1) CHECK(row(broken, b, h, i) == row(y, b, h, i));
+    if (row(moved, 0, 0, 1) == row(y, 0, 0, 1)) return;     // a single column has weight 1 whatever the query says; literal attention has none
+    const std::vector<double> there = row(broken, 0, 0, 1);
+    CHECK(std::any_of(there.begin(), there.end(), [](double x) { return std::isnan(x); }));
   });
 }
 
