@@ -92,6 +92,25 @@ ALINEA_INLINE Vec<T> scores_of(const SoftmaxRow<T>& t, int64_t j) {
   return total * t.scale;
 }
 
+// y = factor · Σ_j scores_j v_j, W vectors of it: v is read once, in order; two chains each hide the latency of the additions.
+template <class T, int W>
+ALINEA_INLINE void weighted_values(const SoftmaxRow<T>& t, int64_t d, T factor) {
+  Vec<T> even[W] = {}, odd[W] = {};
+  const T* v = t.v + d;
+  int64_t j = 0;
+  for (; j + 1 < t.visible; j += 2, v += 2 * t.v_step)
+#pragma GCC unroll 4
+    for (int w = 0; w < W; ++w) {
+      even[w] += t.scores[j] * load(v + w * lanes<T>);
+      odd[w] += t.scores[j + 1] * load(v + t.v_step + w * lanes<T>);
+    }
+#pragma GCC unroll 4
+  for (int w = 0; w < W; ++w) {
+    if (j < t.visible) even[w] += t.scores[j] * load(v + w * lanes<T>);
+    store(t.y + d + w * lanes<T>, (even[w] + odd[w]) * factor);
+  }
+}
+
 template <class T>
 ALINEA_KERNEL void one_row(const SoftmaxRow<T>& t) {
   constexpr int64_t L = lanes<T>;
@@ -111,21 +130,13 @@ ALINEA_KERNEL void one_row(const SoftmaxRow<T>& t) {
     store(t.scores + j, e);
   }
   const T z = sum(total), rcp = n > 0 ? 1 / z : T(0);
-  for (int64_t d = 0; d < t.width; d += L) {
-    const int64_t real = std::min(L, t.width - d);
-    Vec<T> even{}, odd{};                                    // two chains hide the latency of the additions
-    int64_t j = 0;
-    if (real == L) {
-      for (; j + 1 < n; j += 2) {
-        even += t.scores[j] * load(t.v + j * t.v_step + d);
-        odd += t.scores[j + 1] * load(t.v + (j + 1) * t.v_step + d);
-      }
-      if (j < n) even += t.scores[j] * load(t.v + j * t.v_step + d);
-      store(t.y + d, (even + odd) * rcp);
-    } else {
-      for (; j < n; ++j) even += t.scores[j] * load_part(t.v + j * t.v_step + d, real);
-      store_part(t.y + d, even * rcp, real);
-    }
+  int64_t d = 0;
+  for (; d + 4 * L <= t.width; d += 4 * L) weighted_values<T, 4>(t, d, rcp);
+  for (; d + L <= t.width; d += L) weighted_values<T, 1>(t, d, rcp);
+  if (const int64_t rest = t.width - d; rest > 0) {
+    Vec<T> y{};
+    for (int64_t j = 0; j < n; ++j) y += t.scores[j] * load_part(t.v + j * t.v_step + d, rest);
+    store_part(t.y + d, y * rcp, rest);
   }
   if (t.log_sum) *t.log_sum = n > 0 ? most + std::log(z) : T(0);
 }
