@@ -27,7 +27,7 @@ const Translation& translation_of(const std::string& language) {
   fail(Exit::usage, "bible: no translation for '{}'; there are en and es", language);
 }
 
-bool starts_with_any(std::string_view tag, std::initializer_list<std::string_view> names) {
+bool is_named(std::string_view tag, std::initializer_list<std::string_view> names) {
   const std::string_view name = tag.substr(0, tag.find_first_of(" />"));
   for (const std::string_view n : names)
     if (name == n) return true;
@@ -85,12 +85,12 @@ std::string plain_verse(std::string_view markup) {
     const size_t close = std::min(markup.find('>', i), markup.size() - 1);
     const std::string_view tag = markup.substr(i + 1, close - i - 1);
     i = close + 1;
-    if (starts_with_any(tag, {"note", "title"}) && !tag.ends_with('/')) {
+    if (is_named(tag, {"note", "title"}) && !tag.ends_with('/')) {
       const std::string end = "</" + std::string(tag.substr(0, tag.find(' '))) + ">";
       i = std::min(markup.find(end, i), markup.size());
       i = std::min(i + end.size(), markup.size());
       text += ' ';
-    } else if (starts_with_any(tag, {"div", "l", "lg", "lb", "milestone", "chapter", "item", "list", "/div", "/l", "/lg", "/item", "/list"})) {
+    } else if (is_named(tag, {"div", "l", "lg", "lb", "milestone", "chapter", "item", "list", "/div", "/l", "/lg", "/item", "/list"})) {
       text += ' ';                                           // lines and paragraphs part words; <w> and its like do not
     }
   }

@@ -11,8 +11,7 @@ struct BibleOptions : TextLayout {
   std::filesystem::path sword = "/usr/share/sword";  // the folder with mods.d
 };
 
-/// Of the 40 chapters that share a hash of "Book chapter" one goes to test and one to dev, so that no verse is held out between its
-/// neighbours. Throws Error{usage} for a language that has no translation, Error{data} naming the packages to install when the texts or mod2imp are
+/// One chapter in 40 goes to test and one to dev, by a hash of "Book chapter", so that no verse is held out between its neighbours. Throws Error{usage} for a language that has no translation, Error{data} naming the packages to install when the texts or mod2imp are
 /// missing, and as write_text_corpus.
 TextSummary prepare_bible(const BibleOptions& options);
 

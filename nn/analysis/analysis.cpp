@@ -15,13 +15,17 @@ Analysis analyze(const Scores& a, const BandCurve& curve, const AnalysisOptions&
   r.columns = best_columns(a, kept, o.columns);
   add_columns(kept, a, r.columns);
   r.with_columns = measure(a, kept);
-  if (a.square()) r.blocks = best_blocks(a, o.largest_block > 0 ? o.largest_block : a.rows, 1 / double(a.columns));
-  if (o.largest_block > 0) add_blocks(kept, a, r.blocks.blocks);
+  std::optional<BlockPartition> free;
+  if (a.square()) r.blocks = *(free = best_blocks(a, a.rows, 1 / double(a.columns)));
+  if (o.largest_block > 0) {
+    r.blocks = best_blocks(a, o.largest_block, 1 / double(a.columns));
+    add_blocks(kept, a, r.blocks.blocks);
+  }
   r.with_blocks = measure(a, kept);
   r.residual = best_residual(a, kept, o.residual, o.eps);
   r.fit = measure(a, kept, r.residual);
   r.baselines = baselines(a, r.fit.nnz);
-  r.roles = role_counts(a, curve, rarity);
+  r.roles = role_counts(a, curve, free, rarity);
   r.row_sum_error = row_sum_error(a);
   if (r.row_sum_error <= row_sum_tolerance) {
     for (const Entry& e : r.residual) kept.add(e.row, e.column);

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "nn/analysis/blocks.h"
 #include "nn/analysis/columns.h"
 
 namespace alinea {
@@ -23,7 +22,7 @@ std::vector<int64_t> rarest(std::span<const double> rarity) {
 
 }  // namespace
 
-RoleCounts role_counts(const Scores& a, const BandCurve& band, std::span<const double> rarity) {
+RoleCounts role_counts(const Scores& a, const BandCurve& band, const std::optional<BlockPartition>& free, std::span<const double> rarity) {
   RoleCounts c;
   const std::vector<int64_t> rare = rarest(rarity);
   if (!rarity.empty()) c.rare_rows = 0;
@@ -37,10 +36,7 @@ RoleCounts role_counts(const Scores& a, const BandCurve& band, std::span<const d
   const std::vector<double> mass = column_mass(a, Cells(a.rows, a.columns));
   c.top_column = std::max_element(mass.begin(), mass.end()) - mass.begin();
   c.column = mass[size_t(c.top_column)] / band.total;
-  if (a.square()) {
-    const BlockPartition blocks = best_blocks(a, a.rows, 1 / double(a.columns));
-    c.block_gain = (blocks.mass - band.mass_at(double(blocks.cells))) / band.total;
-  }
+  if (free) c.block_gain = (free->mass - band.mass_at(double(free->cells))) / band.total;
   return c;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "nn/analysis/band.h"
+#include "nn/analysis/blocks.h"
 
 namespace alinea {
 
@@ -20,8 +21,8 @@ struct RoleCounts {
   std::optional<double> block_gain;                         // square: (mass in the best blocks − mass of a band of as many cells) / |A|
 };
 
-/// rarity: one value per column, as inverse document frequency; −inf: never rare (special tokens). Empty: unknown. Ties go to the lower index.
-RoleCounts role_counts(const Scores& a, const BandCurve& band, std::span<const double> rarity);
+/// free: the best blocks of any size, of a square matrix. rarity: one value per column, as inverse document frequency; −inf: never rare (special tokens). Empty: unknown. Ties go to the lower index.
+RoleCounts role_counts(const Scores& a, const BandCurve& band, const std::optional<BlockPartition>& free, std::span<const double> rarity);
 
 /// Of one head over many sentences.
 struct Role {

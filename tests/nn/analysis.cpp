@@ -361,7 +361,7 @@ TEST_CASE("roles: made heads get their names") {
       for (int64_t j = 0; j < n; ++j) values.push_back(weight(i, j));
     const Scores a = make_scores(n, n, values, "made");
     const std::vector<BandCurve> curves = {band_curve(a)};
-    return role_of(std::vector{role_counts(a, curves[0], rarity)}, curves);
+    return role_of(std::vector{role_counts(a, curves[0], a.square() ? std::optional(best_blocks(a, a.rows, 1 / double(a.columns))) : std::nullopt, rarity)}, curves);
   };
   const Role previous = role([](int64_t i, int64_t j) { return j == std::max<int64_t>(0, i - 1) ? 0.9 : 0.1 / 19; });
   CHECK(previous.name == "positional");
