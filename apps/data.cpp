@@ -6,13 +6,25 @@
 #include "apps/commands.h"
 #include "apps/progress.h"
 #include "data/check.h"
+#include "data/manifest.h"
 #include "data/recipes/announcements.h"
 #include "data/recipes/bible.h"
+#include "data/recipes/prompts.h"
 #include "data/recipes/text.h"
 
 namespace alinea {
 
 namespace {
+
+PrepareProgress shown_progress(bool quiet) {
+  return [quiet, terminal = Terminal::standard_error(), shown = -1.0](int64_t done, int64_t total) mutable {
+    const double now = terminal.seconds(), every = terminal.interactive ? 0.1 : 5;
+    if (shown < 0) shown = now;
+    if (quiet || (done < total && now - shown < every)) return;
+    shown = now;
+    terminal.write(fmt::format("{}{} of {} utterances{}", terminal.interactive ? "\r" : "", done, total, terminal.interactive && done < total ? "" : "\n"));
+  };
+}
 
 struct AnnouncementsCommand {
   CommonOptions common;
@@ -24,14 +36,7 @@ int prepare(const AnnouncementsCommand& o) {
   set_threads(o.common.threads);
   recipe.threads = threads();
   recipe.seed = o.common.seed.value_or(recipe.seed);
-  const Terminal terminal = Terminal::standard_error();
-  double shown = terminal.seconds();
-  prepare_announcements(recipe, [&](int64_t done, int64_t total) {
-    const double now = terminal.seconds(), every = terminal.interactive ? 0.1 : 5;
-    if (o.common.quiet || (done < total && now - shown < every)) return;
-    shown = now;
-    terminal.write(fmt::format("{}{} of {} utterances{}", terminal.interactive ? "\r" : "", done, total, terminal.interactive && done < total ? "" : "\n"));
-  });
+  prepare_announcements(recipe, shown_progress(o.common.quiet));
   if (o.common.json) print_json({{"out", recipe.out.string()}, {"train", recipe.train}, {"dev", recipe.dev}, {"test", recipe.test}, {"seed", recipe.seed}});
   else note(o.common, "{}: ready; check it with alinea data check {}", recipe.out.string(), recipe.out.string());
   return 0;
@@ -53,6 +58,49 @@ void add_announcements(Command parent, Run& run) {
   app.add_option("--sounds-dir", r.sounds_dir, "where the recordings are").show_default().type_name("DIR");
   app.add_option("--template", r.template_file, "one's own announcements instead of the built-in ones").type_name("FILE");
   app.add_option("--threads", o->common.threads, "threads; 0: one per core; changes nothing but the time").show_default().range(0, 4096);
+  add_common(app, o->common, Common::seed | Common::json);
+  app.callback([o, &run] { run = [o] { return prepare(*o); }; });
+}
+
+struct PromptsCommand {
+  CommonOptions common;
+  PromptsOptions recipe;
+  std::string languages = "en,es,fr,it,ru", transcripts = "en", letters = "upper";
+};
+
+int prepare(const PromptsCommand& o) {
+  PromptsOptions recipe = o.recipe;
+  recipe.languages = split_text(o.languages, ',');
+  recipe.transcripts = split_text(o.transcripts, ',');
+  recipe.letters = o.letters == "upper" ? Transcriber::Letters::upper : Transcriber::Letters::lower;
+  recipe.seed = o.common.seed.value_or(recipe.seed);
+  const PromptsSummary s = prepare_prompts(recipe, shown_progress(o.common.quiet));
+  if (o.common.json) {
+    nlohmann::ordered_json splits;
+    for (const auto& split : s.splits) splits[split.name] = {{"recordings", split.recordings}, {"transcribed", split.transcribed}, {"hours", split.hours}};
+    print_json({{"out", recipe.out.string()}, {"splits", splits}, {"without_speech", s.no_speech}, {"uncertain_transcripts", s.uncertain}, {"vocabulary", s.letters}});
+    return 0;
+  }
+  for (const auto& split : s.splits) note(o.common, "{}: {} recordings, {:.2f} hours, {} with a transcript", split.name, split.recordings, split.hours, split.transcribed);
+  note(o.common, "{}: ready; {} tones and silences left out, {} sentences whose reading is not certain left without a transcript", recipe.out.string(), s.no_speech, s.uncertain);
+  return 0;
+}
+
+void add_prompts(Command parent, Run& run) {
+  auto o = std::make_shared<PromptsCommand>();
+  PromptsOptions& r = o->recipe;
+  Command app = add_command(parent, "prompts", "Asterisk's recordings as they are, with transcripts in letters: to pre-train and fine-tune wav2vec 2.0",
+                              "alinea data prepare prompts --out data-prompts\n"
+                              "alinea data prepare prompts --languages en --transcripts en --letters lower --limit 100 --out data-small");
+  app.add_option("--out", r.out, "folder to make").required().type_name("DIR");
+  app.add_option("--languages", o->languages, "recordings of these languages").show_default().type_name("LIST");
+  app.add_option("--transcripts", o->transcripts, "languages whose transcripts are kept; '' for none").show_default().type_name("LIST");
+  app.add_option("--letters", o->letters, "case of the transcripts").show_default().one_of({"upper", "lower"});
+  app.add_option("--limit", r.limit, "recordings of each language, drawn by the seed; 0: all").show_default();
+  app.add_option("--dev", r.dev, "share to validate on").show_default();
+  app.add_option("--test", r.test, "share to test on").show_default();
+  app.add_option("--sounds-dir", r.sounds_dir, "where the recordings are").show_default().type_name("DIR");
+  app.add_option("--doc-dir", r.doc_dir, "where the transcripts are").show_default().type_name("DIR");
   add_common(app, o->common, Common::seed | Common::json);
   app.callback([o, &run] { run = [o] { return prepare(*o); }; });
 }
@@ -122,6 +170,7 @@ void add_prepare(Command parent, Run& run) {
   Command app = add_command(parent, "prepare", "make a corpus", "alinea data prepare announcements --out data-announcements\nalinea data prepare text --source train.en --target train.de --out data-text");
   app.require_command();
   add_announcements(app, run);
+  add_prompts(app, run);
   add_text(app, run);
   add_bible(app, run);
 }

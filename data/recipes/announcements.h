@@ -3,8 +3,9 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
+
+#include "data/recipes/prepare_progress.h"
 
 namespace alinea {
 
@@ -18,9 +19,6 @@ struct AnnouncementsOptions {
   std::filesystem::path template_file;                               // takes the place of the built-in template
   int threads = 2;
 };
-
-/// Utterances done and in all.
-using PrepareProgress = std::function<void(int64_t done, int64_t total)>;
 
 /// Writes out/: {train,dev,test}.tsv, audio/SPLIT/ID.wav (16 bits), features/SPLIT.{f16,json}, vocab.{src,tgt}.txt, config.json.
 /// Utterance i of a split is a pure function of (seed, split, i): the number of threads changes nothing. Everything is written under

@@ -1,0 +1,94 @@
+#include "data/wave_dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "data/audio.h"
+#include "engine/core/error.h"
+
+namespace alinea {
+
+namespace fs = std::filesystem;
+
+void normalize_wave(std::span<float> samples) {
+  if (samples.empty()) return;
+  const double n = double(samples.size());
+  double sum = 0, squares = 0;
+  for (const float x : samples) sum += x;
+  const double mean = sum / n;
+  for (const float x : samples) squares += (x - mean) * (x - mean);
+  const double scale = 1 / std::sqrt(squares / n + 1e-7);
+  for (float& x : samples) x = float((x - mean) * scale);
+}
+
+WaveDataset WaveDataset::open(const fs::path& folder, const std::string& split, const WaveSelection& s) {
+  require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first (alinea data prepare prompts --out {})",
+               folder.string(), folder.string());
+  const fs::path manifest = folder / (split + ".tsv");
+  WaveDataset data;
+  data.folder_ = folder, data.selection_ = s;
+  const int64_t longest = int64_t(s.max_seconds * wave_rate), shortest = int64_t(s.min_seconds * wave_rate);
+  int64_t untranscribed = 0;
+  for (ManifestRow& row : read_manifest(manifest)) {
+    if (s.transcribed && row.tgt_text.empty()) {
+      ++untranscribed;
+      continue;
+    }
+    const AudioInfo info = audio_info(folder / row.audio);
+    require_data(info.rate == wave_rate && info.channels == 1, "{}: row '{}': {} has {} channels at {} Hz; expected 1 at {}: convert it",
+                 manifest.string(), row.id, row.audio, info.channels, info.rate, wave_rate);
+    if (info.samples < shortest || (info.samples > longest && !s.crop)) {
+      ++data.left_out_;
+      continue;
+    }
+    data.lengths_.push_back(std::min(info.samples, longest));
+    data.rows_.push_back(std::move(row));
+  }
+  require_data(!data.rows_.empty(),
+               "{}: nothing is left: {} utterances without a transcript, {} shorter than {} s or longer than {} s; widen the limits or "
+               "prepare other data",
+               manifest.string(), untranscribed, data.left_out_, s.min_seconds, s.max_seconds);
+  if (s.utterances <= 0 || s.utterances >= data.size()) return data;
+  std::vector<int64_t> order(data.rows_.size());
+  std::iota(order.begin(), order.end(), 0);
+  Draw(s.key).shuffle(order);
+  order.resize(size_t(s.utterances));
+  std::sort(order.begin(), order.end());
+  WaveDataset part;
+  part.folder_ = data.folder_, part.selection_ = s, part.left_out_ = data.left_out_;
+  for (const int64_t i : order) part.rows_.push_back(data.rows_[size_t(i)]), part.lengths_.push_back(data.lengths_[size_t(i)]);
+  return part;
+}
+
+std::vector<float> WaveDataset::load(int64_t i, std::optional<RandomKey> crop) const {
+  require(i >= 0 && i < size(), "waves: utterance {}; expected 0 … {}", i, size() - 1);
+  std::vector<float> samples = read_audio(folder_ / row(i).audio).samples;
+  if (selection_.normalize) normalize_wave(samples);
+  const int64_t n = int64_t(samples.size()), kept = length(i);
+  require_data(n >= kept, "waves: {} has {} samples where its header promised {}; copy or make it again", row(i).audio, n, kept);
+  if (n == kept) return samples;
+  const int64_t begin = crop ? Draw(*crop).integer(0, n - kept) : 0;
+  return {samples.begin() + begin, samples.begin() + begin + kept};
+}
+
+double WaveBatch::seconds() const { return double(std::accumulate(lengths.begin(), lengths.end(), int64_t(0))) / wave_rate; }
+
+WaveBatch load_waves(const WaveDataset& dataset, std::span<const int64_t> indices, std::optional<RandomKey> crop) {
+  require(!indices.empty(), "waves: a batch of 0 utterances; expected 1 or more");
+  WaveBatch batch;
+  batch.B = int64_t(indices.size());
+  for (const int64_t i : indices) batch.N = std::max(batch.N, dataset.length(i));
+  batch.samples.assign(size_t(batch.B * batch.N), 0.0f);
+  for (int64_t b = 0; b < batch.B; ++b) {
+    const int64_t i = indices[size_t(b)];
+    const auto samples = dataset.load(i, crop ? std::optional(crop->child(uint64_t(i))) : std::nullopt);
+    std::copy(samples.begin(), samples.end(), batch.samples.begin() + b * batch.N);
+    batch.lengths.push_back(int32_t(samples.size()));
+    batch.texts.push_back(dataset.row(i).tgt_text);
+    batch.indices.push_back(i);
+  }
+  return batch;
+}
+
+}  // namespace alinea

@@ -1,0 +1,68 @@
+// Raw speech for models that read waveforms (wav2vec 2.0): a prepared corpus as normalised samples with their transcripts, and padded
+// batches on the host. Manifests as in manifest.h; an empty tgt_text means that nobody wrote down what is said.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/manifest.h"
+#include "engine/core/random.h"
+
+namespace alinea {
+
+constexpr int wave_rate = 16000;  // Hz
+
+/// x ← (x − mean) / √(variance + 1e-7), the variance without Bessel's correction: what the feature extractor of wav2vec 2.0 does to an
+/// utterance. Sums in double.
+void normalize_wave(std::span<float> samples);
+
+/// Which utterances of a split are used, and how much of each.
+struct WaveSelection {
+  double min_seconds = 0.1, max_seconds = 30;  // others are left out, or, with crop, longer ones are cut
+  bool crop = false;                           // a longer utterance becomes a piece of max_seconds
+  bool transcribed = false;                    // only utterances with a transcript
+  bool normalize = true;                       // normalize_wave on the whole utterance, before it is cropped
+  int64_t utterances = 0;                      // so many of them, drawn by `key`; 0: all
+  RandomKey key;
+};
+
+class WaveDataset {
+ public:
+  /// Throws Error{data} for missing files, audio of another rate, and when nothing is left of the split.
+  static WaveDataset open(const std::filesystem::path& folder, const std::string& split, const WaveSelection& selection);
+
+  int64_t size() const { return int64_t(rows_.size()); }
+  int64_t length(int64_t i) const { return lengths_[size_t(i)]; }  // samples, as loaded
+  const std::vector<int64_t>& lengths() const { return lengths_; }
+  const ManifestRow& row(int64_t i) const { return rows_[size_t(i)]; }
+  int64_t left_out() const { return left_out_; }  // by duration
+
+  /// Samples of utterance i. `crop`: where a longer one is cut, uniformly over its length; none: at the beginning. Safe for several
+  /// threads.
+  std::vector<float> load(int64_t i, std::optional<RandomKey> crop = std::nullopt) const;
+
+ private:
+  std::filesystem::path folder_;
+  WaveSelection selection_;
+  std::vector<ManifestRow> rows_;
+  std::vector<int64_t> lengths_;
+  int64_t left_out_ = 0;
+};
+
+/// B utterances side by side, short ones filled with zeros.
+struct WaveBatch {
+  int64_t B = 0, N = 0;
+  std::vector<float> samples;      // [B, N]
+  std::vector<int32_t> lengths;    // [B]
+  std::vector<std::string> texts;  // [B]
+  std::vector<int64_t> indices;    // in the dataset
+  double seconds() const;          // without padding
+};
+
+/// Loads a batch of a plan. Utterance i is cut by crop.child(i): with a key per epoch, a pure function of (seed, epoch, i).
+WaveBatch load_waves(const WaveDataset& dataset, std::span<const int64_t> batch, std::optional<RandomKey> crop = std::nullopt);
+
+}  // namespace alinea
