@@ -1,26 +1,47 @@
 #include "data/check.h"
 
 #include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "data/audio.h"
 #include "data/features/log_mel.h"
 #include "data/features/store.h"
 #include "data/manifest.h"
+#include "data/scores/words.h"
 #include "data/text_dataset.h"
 #include "data/vocabulary.h"
 #include "engine/core/error.h"
+#include "engine/core/files.h"
 
 namespace alinea {
 namespace {
 
 namespace fs = std::filesystem;
 
+/// Speech with transcripts in letters, for CTC.
+bool is_letter_corpus(const fs::path& folder) { return fs::exists(folder / "vocab.json"); }
+
+std::set<char32_t> letters_of(const fs::path& folder) {
+  const auto vocabulary = nlohmann::json::parse(read_file(folder / "vocab.json"), nullptr, false);
+  require_data(vocabulary.is_object(), "{}: is not a JSON object of characters and their ids; prepare the data again", (folder / "vocab.json").string());
+  std::set<char32_t> letters;
+  for (const auto& [entry, id] : vocabulary.items())
+    if (const auto points = code_points(entry); points.size() == 1) letters.insert(points[0]);
+  return letters;
+}
+
 class Checker {
  public:
-  explicit Checker(const fs::path& folder)
-      : folder_(folder), target_(Vocabulary::load(folder / "vocab.tgt.txt")),
-        source_(fs::exists(folder / "vocab.src.txt") ? Vocabulary::load(folder / "vocab.src.txt") : Vocabulary::source({})) {}
+  explicit Checker(const fs::path& folder) : folder_(folder) {
+    if (is_letter_corpus(folder)) {
+      letters_.emplace(letters_of(folder));
+      return;
+    }
+    target_.emplace(Vocabulary::load(folder / "vocab.tgt.txt"));
+    if (fs::exists(folder / "vocab.src.txt")) source_.emplace(Vocabulary::load(folder / "vocab.src.txt"));
+  }
 
   void check_split(const std::string& name) {
     const auto rows = read_manifest(folder_ / (name + ".tsv"));
@@ -29,16 +50,14 @@ class Checker {
     for (const ManifestRow& row : rows) {
       const std::string place = name + ".tsv: " + row.id;
       attempt([&] { report.hours += check_audio(row, place) / 3600; });
-      attempt([&] { target_.encode_text(row.tgt_text, place); });
-      if (row.tgt_text.empty()) problem(place + ": the target text is empty; complete it or remove the row");
-      if (source_.size() > 1) attempt([&] { source_.encode(row.words, place); });
+      attempt([&] { check_text(row, place); });
       for (const std::string& word : split_text(row.tgt_text, ' ')) {
         if (name == "train") seen_.insert(word);
         else if (!seen_.count(word)) unseen.insert(word);
         ++report.target_words;
       }
       once(ids_, row.id, name, place, "id");
-      for (const std::string& key : row.keys) keys.insert(key), once(keys_, key, name, place, "number, date or time");
+      for (const std::string& key : row.keys) keys.insert(key), once(keys_, key, name, place, "text, number, date or time");
     }
     report.utterances = int64_t(rows.size()), report.unseen_target_words = int64_t(unseen.size());
     report.held_out_keys = name == "train" ? 0 : int64_t(keys.size());
@@ -68,6 +87,18 @@ class Checker {
     if (!fresh && owner->second != split) problem(fmt::format("{}: the {} '{}' is in {} too; the splits must not share it: prepare the data again", place, kind, what, owner->second));
   }
 
+  // A corpus of letters may hold speech that nobody has written down.
+  void check_text(const ManifestRow& row, const std::string& place) const {
+    if (letters_) {
+      for (const char32_t c : code_points(row.tgt_text))
+        require_data(c == U' ' || letters_->count(c), "{}: vocab.json has no entry for the letter '{}' of the target text; prepare the data again", place, utf8(c));
+      return;
+    }
+    require_data(!row.tgt_text.empty(), "{}: the target text is empty; complete it or remove the row", place);
+    target_->encode_text(row.tgt_text, place);
+    if (source_ && source_->size() > 1) source_->encode(row.words, place);
+  }
+
   double check_audio(const ManifestRow& row, const std::string& place) const {
     const AudioInfo info = audio_info(folder_ / row.audio);
     require_data(info.channels == 1 && info.rate == 16000, "{}: {} has {} channels at {} Hz; expected 1 at 16000: convert it", place, row.audio, info.channels,
@@ -92,7 +123,8 @@ class Checker {
   }
 
   fs::path folder_;
-  Vocabulary target_, source_;
+  std::optional<Vocabulary> target_, source_;
+  std::optional<std::set<char32_t>> letters_;
   std::set<std::string> seen_;                      // target words of training
   std::map<std::string, std::string> ids_, keys_;  // → the split that has them
   DataReport report_;

@@ -7,10 +7,9 @@
 #include <cmath>
 #include <fstream>
 #include <map>
-#include <set>
 
 #include "data/audio.h"
-#include "data/batches.h"
+#include "data/check.h"
 #include "data/wave_dataset.h"
 #include "engine/core/files.h"
 #include "tests/data/temporary.h"
@@ -93,6 +92,24 @@ TEST_CASE("prompts: recordings with their transcripts, split by text, a function
   const PromptsSummary t = prepare_prompts(few);
   CHECK(t.splits[0].recordings == 8);
   CHECK(t.splits[0].transcribed + t.splits[1].transcribed + t.splits[2].transcribed == 0);
+}
+
+TEST_CASE("prompts: the corpus passes its check, a letter outside the vocabulary and a shared text do not") {
+  const TemporaryFolder folder;
+  make_recordings(folder);
+  prepare_prompts(options(folder, "a"));
+  const DataReport fine = check_data(folder / "a");
+  CHECK(fine.problems == std::vector<std::string>{});
+  CHECK(fine.splits.size() == 3);
+  auto rows = read_manifest(folder / "a/dev.tsv");
+  for (const ManifestRow& row : read_manifest(folder / "a/train.tsv"))
+    if (!row.tgt_text.empty()) rows[0].keys = row.keys;
+  rows[0].tgt_text = "FOLDER \u00c9";
+  write_manifest(folder / "a/dev.tsv", rows);
+  const DataReport broken = check_data(folder / "a");
+  REQUIRE(broken.problems.size() == 2);
+  CHECK(broken.problems[0].find("no entry for the letter '\u00c9'") != std::string::npos);
+  CHECK(broken.problems[1].find("is in train too") != std::string::npos);
 }
 
 TEST_CASE("prompts: what is missing or impossible is told") {
