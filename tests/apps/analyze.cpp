@@ -1,7 +1,5 @@
 // alinea analyze on files, on a text model and on a speech model with policies: what is captured, what is printed, what is refused.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -14,6 +12,7 @@
 #include "data/recipes/text.h"
 #include "engine/core/files.h"
 #include "models/hub/model_directory.h"
+#include "tests/apps/program.h"
 
 using namespace alinea;
 namespace fs = std::filesystem;
@@ -21,28 +20,7 @@ using Json = nlohmann::json;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("alinea-analyze-" + std::to_string(getpid()));
-  Folder() {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-};
-
-struct Result {
-  int code;
-  std::string out, err;
-};
-
-Result analyze(const Folder& f, const std::string& arguments) {
-  const std::string binary = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea";
-  const int status = std::system(("'" + binary + "' analyze " + arguments + " >'" + f / "out" + "' 2>'" + f / "err" + "' </dev/null").c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(f / "out"), read_file(f / "err")};
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+Result analyze(const Folder& f, const std::string& arguments) { return alinea_program(f, "analyze " + arguments); }
 
 // Rows that sum to 1: a band of half width 1 and column 4 above a floor.
 std::vector<double> banded(int64_t n) {

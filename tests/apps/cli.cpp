@@ -1,7 +1,5 @@
 // The program as a user meets it: exit codes, where output goes, what messages say.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +10,7 @@
 #include <sstream>
 
 #include "models/hub/safetensors.h"
+#include "tests/apps/program.h"
 
 using namespace alinea;
 namespace fs = std::filesystem;
@@ -19,36 +18,7 @@ using json = nlohmann::json;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("alinea_cli_" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-};
-
-struct Result {
-  int code = -1;
-  std::string out, err;
-};
-
-std::string slurp(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 void spill(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
-
-// Runs the program through the shell with stdout and stderr apart.
-Result alinea_program(const Folder& folder, const std::string& arguments) {
-  const std::string program = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea";
-  const std::string out = folder / "stdout", err = folder / "stderr";
-  const int status = std::system(("'" + program + "' " + arguments + " >'" + out + "' 2>'" + err + "' </dev/null").c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(out), slurp(err)};
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // A safetensors file with this header and that many bytes of data.
 std::string safetensors_of(const std::string& header, size_t data_bytes) {

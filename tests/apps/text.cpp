@@ -1,8 +1,6 @@
 // Text translation from files to scores on a tiny corpus: training resumes byte for byte, experiments continue, options are refused by
 // name.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,21 +12,13 @@
 #include "data/recipes/text.h"
 #include "engine/core/files.h"
 #include "models/hub/model_directory.h"
+#include "tests/apps/program.h"
 
 using namespace alinea;
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 namespace {
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("alinea-text-" + std::to_string(getpid()));
-  Folder() {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-};
 
 // "the red dog sees a cat": every word has one translation, adjectives change places.
 void make_corpus(const fs::path& folder, bool joint = true) {
@@ -59,22 +49,6 @@ Config tiny(const fs::path& data, int steps) {
   return c;
 }
 
-struct Result {
-  int code;
-  std::string out, err;
-};
-
-Result program(const fs::path& folder, const std::string& arguments, const std::string& input = "") {
-  const std::string binary = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea";
-  const fs::path in = folder / "stdin", out = folder / "stdout", err = folder / "stderr";
-  write_atomically(in, input);
-  const int status =
-      std::system(("'" + binary + "' " + arguments + " <'" + in.string() + "' >'" + out.string() + "' 2>'" + err.string() + "'").c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("text training: stopped and resumed equals uninterrupted, byte for byte; another seed differs") {
@@ -103,7 +77,7 @@ TEST_CASE("text: a model learns the little language; eval and translate agree wi
   REQUIRE(run_training(Context::cpu(), config, f.path / "run", {}, true) == 0);
   const std::string run = (f.path / "run").string();
   for (const std::string beam : {"1", "4"}) {
-    const Result r = program(f.path, "eval " + run + " --json --beam " + beam + " --out " + (f.path / "eval").string());
+    const Result r = alinea_program(f, "eval " + run + " --json --beam " + beam + " --out " + (f.path / "eval").string());
     CAPTURE(r.err);
     REQUIRE(r.code == 0);
     const Json row = Json::parse(r.out)[0];
@@ -112,11 +86,11 @@ TEST_CASE("text: a model learns the little language; eval and translate agree wi
     CHECK(contains(row["bleu_signature"].get<std::string>(), "tok:13a"));
     CHECK(fs::exists(f.path / "eval" / (beam == "1" ? "greedy" : "beam 4") / "hypotheses.txt"));
   }
-  const Result stdin_lines = program(f.path, "translate " + run + " -", "the blue cat sees a tree\n\nthe red dog sees a house\n");
+  const Result stdin_lines = alinea_program(f, "translate " + run + " -", "the blue cat sees a tree\n\nthe red dog sees a house\n");
   CHECK(stdin_lines.code == 0);
   CHECK(stdin_lines.out == "das Katze blau sieht ein Baum\n\ndas Hund rot sieht ein Haus\n");
   write_atomically(f.path / "lines.txt", "the blue cat sees a tree\nthe red dog sees a house");
-  CHECK(program(f.path, "translate --beam 3 " + run + " " + (f.path / "lines.txt").string()).out ==
+  CHECK(alinea_program(f, "translate --beam 3 " + run + " " + (f.path / "lines.txt").string()).out ==
         "das Katze blau sieht ein Baum\ndas Hund rot sieht ein Haus\n");
 }
 
@@ -131,15 +105,15 @@ TEST_CASE("text: options of speech, missing files and bad values have their exit
   const std::string run = (f.path / "run").string();
   for (const std::string& arguments : {"eval " + run + " --policy emma", "eval " + run + " --threshold 0.5",
                                        "translate " + run + " --stream -", "translate " + run + " --trace -"}) {
-    const Result r = program(f.path, arguments);
+    const Result r = alinea_program(f, arguments);
     CAPTURE(arguments);
     CHECK(r.code == 2);
     CHECK(contains(r.err, "is for speech models"));
   }
-  CHECK(program(f.path, "translate " + run + " absent.txt").code == 3);
-  CHECK(program(f.path, "eval " + run + " --beam 0").code == 2);
-  CHECK(program(f.path, "data prepare text --source a.txt --out b").code == 2);
-  const Result uneven = program(f.path,
+  CHECK(alinea_program(f, "translate " + run + " absent.txt").code == 3);
+  CHECK(alinea_program(f, "eval " + run + " --beam 0").code == 2);
+  CHECK(alinea_program(f, "data prepare text --source a.txt --out b").code == 2);
+  const Result uneven = alinea_program(f.path,
                                 "data prepare text --source " + (f.path / "en.txt").string() + " --target " + (f.path / "stdin").string() +
                                     " --out " + (f.path / "no").string(),
                                 "one\n");
@@ -202,7 +176,7 @@ TEST_CASE("experiment: mistakes in the file are found before anything is trained
   write_atomically(f.path / "base.json", tiny(f.path / "data", 2).dump());
   const auto refused = [&](const std::string& text, const std::string& words) {
     write_atomically(f.path / "e.json", text);
-    const Result r = program(f.path, "experiment " + (f.path / "e.json").string() + " --out " + (f.path / "out").string());
+    const Result r = alinea_program(f, "experiment " + (f.path / "e.json").string() + " --out " + (f.path / "out").string());
     CAPTURE(r.err);
     CHECK(r.code == 2);
     CHECK(contains(r.err, words));

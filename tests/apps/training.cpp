@@ -13,23 +13,16 @@
 #include "data/audio.h"
 #include "engine/core/files.h"
 #include "models/hub/model_directory.h"
+#include "tests/apps/program.h"
 
 using namespace alinea;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("alinea-training-" + std::to_string(getpid()));
-  Folder() {
-    fs::remove_all(path);
-    fs::create_directories(path / "data");
-  }
-  ~Folder() { fs::remove_all(path); }
-};
-
 // Every utterance is two tones; the target names them.
 void make_corpus(const fs::path& data) {
+  fs::create_directories(data);
   const std::vector<std::string> names{"eins", "zwei", "drei"};
   Vocabulary::target({names.begin(), names.end()}).save(data / "vocab.tgt.txt");
   Vocabulary::source({"low", "mid", "high"}).save(data / "vocab.src.txt");
