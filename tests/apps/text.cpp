@@ -113,7 +113,7 @@ TEST_CASE("text: options of speech, missing files and bad values have their exit
   CHECK(alinea_program(f, "translate " + run + " absent.txt").code == 3);
   CHECK(alinea_program(f, "eval " + run + " --beam 0").code == 2);
   CHECK(alinea_program(f, "data prepare text --source a.txt --out b").code == 2);
-  const Result uneven = alinea_program(f.path,
+  const Result uneven = alinea_program(f,
                                 "data prepare text --source " + (f.path / "en.txt").string() + " --target " + (f.path / "stdin").string() +
                                     " --out " + (f.path / "no").string(),
                                 "one\n");
