@@ -5,7 +5,8 @@ namespace alinea {
 namespace {
 
 template <class F>
-Parameter drawn(Context& context, const Shape& shape, F&& value) {
+Parameter drawn(Context& context, const Shape& shape, RandomKey key, F&& value) {
+  if (key.is_deferred) return {context.placeholder(shape, DType::f32), {}, true};
   std::vector<float> v(size_t(shape.count()));
   for (float& x : v) x = float(value());
   return {context.from(v.data(), shape), {}, true};
@@ -15,12 +16,12 @@ Parameter drawn(Context& context, const Shape& shape, F&& value) {
 
 Parameter uniform_parameter(Context& context, const Shape& shape, double bound, RandomKey key) {
   Draw draw(key);
-  return drawn(context, shape, [&] { return draw.uniform(-bound, bound); });
+  return drawn(context, shape, key, [&] { return draw.uniform(-bound, bound); });
 }
 
 Parameter normal_parameter(Context& context, const Shape& shape, double deviation, RandomKey key) {
   Draw draw(key);
-  return drawn(context, shape, [&] { return deviation * draw.normal(); });
+  return drawn(context, shape, key, [&] { return deviation * draw.normal(); });
 }
 
 Parameter constant_parameter(Context& context, const Shape& shape, double value) { return {context.full(shape, DType::f32, value), {}, true}; }
@@ -43,7 +44,7 @@ FlatParameters::FlatParameters(Module& module) {
   for (const Entry& e : entries) {
     const Shape shape = e.parameter->value.shape();
     const Tensor slice = values.slice(0, e.begin, e.begin + e.count).reshape(shape);
-    slice.copy_from(e.parameter->value);
+    slice.copy_from(e.parameter->value.to(DType::f32));
     e.parameter->value = slice;
     e.parameter->grad = grads.slice(0, e.begin, e.begin + e.count).reshape(shape);
   }

@@ -24,13 +24,15 @@ inline std::string path(const std::string& prefix, const std::string& name) { re
 /// The parameter on a tape, or as a constant when it is frozen or there is no tape.
 inline Variable on(Tape* tape, Parameter& p) { return tape && p.trainable ? tape->use(p) : Variable(p.value); }
 
-/// Values drawn from U(-bound, bound); element e depends on (key, e) alone.
+/// Values drawn from U(-bound, bound) or N(0, deviation²); element e depends on (key, e) alone. A deferred key gives a placeholder, to be
+/// bound by load_weights.
 Parameter uniform_parameter(Context& context, const Shape& shape, double bound, RandomKey key);
 Parameter normal_parameter(Context& context, const Shape& shape, double deviation, RandomKey key);
 Parameter constant_parameter(Context& context, const Shape& shape, double value);
 
 /// Every trainable parameter of a module as a slice of one buffer, the gradients as slices of another beside it, so that zeroing,
-/// clipping, the optimiser and checkpoints walk one buffer. Frozen parameters stay where they are and cost no gradient memory.
+/// clipping, the optimiser and checkpoints walk one buffer, in f32 (bf16 weights are widened). Frozen parameters stay where they are, as
+/// they are, and cost no gradient memory.
 struct FlatParameters {
   struct Entry {
     std::string path;

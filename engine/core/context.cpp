@@ -118,9 +118,26 @@ Context& Context::cpu() {
   return *context;
 }
 
-Tensor Context::empty(const Shape& shape, DType dtype) {
-  for (int i = 0; i < shape.rank; ++i) require(shape.dim[i] >= 0, "tensor: the shape {} has a negative size", shape);
-  return Tensor(std::make_shared<Storage>(*this, shape.count() * bytes_of(dtype)), shape, dtype);
+namespace {
+
+int64_t bytes_needed(const Shape& shape, DType dtype) {
+  int64_t bytes = bytes_of(dtype);
+  bool fits = true, none = false;
+  for (int i = 0; i < shape.rank; ++i) {
+    require(shape.dim[i] >= 0, "tensor: the shape {} has a negative size", shape);
+    none = none || shape.dim[i] == 0;
+    fits = fits && !__builtin_mul_overflow(bytes, shape.dim[i], &bytes);
+  }
+  require(fits || none, "tensor: {} {} is too large for any memory", dtype, shape);
+  return none ? 0 : bytes;
+}
+
+}  // namespace
+
+Tensor Context::empty(const Shape& shape, DType dtype) { return Tensor(std::make_shared<Storage>(*this, bytes_needed(shape, dtype)), shape, dtype); }
+
+Tensor Context::placeholder(const Shape& shape, DType dtype) {
+  return Tensor(std::make_shared<Storage>(*this, bytes_needed(shape, dtype), nullptr, nullptr), shape, dtype);
 }
 
 Tensor Context::zeros(const Shape& shape, DType dtype) {

@@ -31,6 +31,8 @@ class Context {
   virtual ~Context() = default;
 
   Tensor empty(const Shape&, DType);
+  /// A shape without memory: a parameter whose weights are loaded later. Touching its elements is an error.
+  Tensor placeholder(const Shape&, DType);
   Tensor zeros(const Shape&, DType);
   /// Every element `value`.
   Tensor full(const Shape&, DType, double value);

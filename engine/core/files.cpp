@@ -69,20 +69,30 @@ std::string read_file(const fs::path& path) {
   }
 }
 
+AtomicFile::AtomicFile(const fs::path& path)
+    : path_(path), temporary_(temporary_name(path)), file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
+  if (file_ < 0) refuse(path, "creating");
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ >= 0) ::close(file_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::string_view bytes) { write_all(file_, bytes, path_); }
+
+void AtomicFile::commit() {
+  if (::fsync(file_) != 0) refuse(path_, "flushing to disk");
+  if (::close(std::exchange(file_, -1)) != 0) refuse(path_, "closing");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) refuse(path_, "replacing");
+  temporary_.clear();
+  flush_to_disk(folder_of(path_));
+}
+
 void write_atomically(const fs::path& path, std::string_view bytes) {
-  const fs::path temporary = temporary_name(path);
-  try {
-    Descriptor out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (out.fd < 0) refuse(path, "creating");
-    write_all(out.fd, bytes, path);
-    if (::fsync(out.fd) != 0) refuse(path, "flushing to disk");
-    if (::close(std::exchange(out.fd, -1)) != 0) refuse(path, "closing");
-    if (::rename(temporary.c_str(), path.c_str()) != 0) refuse(path, "replacing");
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  flush_to_disk(folder_of(path));
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
 }
 
 void append_file(const fs::path& path, std::string_view bytes) {
@@ -134,13 +144,13 @@ MappedFile::MappedFile(const fs::path& path) {
   require_data(S_ISREG(status.st_mode), "{}: not a regular file, so it can't be mapped", path.string());
   size_ = size_t(status.st_size);
   if (size_ == 0) return;  // an empty file can't be mapped, and needs no pages
-  void* at = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, in.fd, 0);
+  void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, in.fd, 0);
   if (at == MAP_FAILED) refuse(path, "mapping");
-  data_ = static_cast<const std::byte*>(at);
+  data_ = static_cast<std::byte*>(at);
 }
 
 MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_) ::munmap(data_, size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

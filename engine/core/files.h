@@ -12,8 +12,22 @@ namespace alinea {
 /// The bytes of a file.
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes under a temporary name beside `path`, flushes to disk, renames, flushes the folder: after a crash or power cut the file holds
-/// either the old bytes or the new ones. The folder must exist. On failure the temporary file is removed and `path` is untouched.
+/// Writes under a temporary name beside `path`; commit() flushes to disk, renames, flushes the folder: after a crash or power cut the file
+/// holds either the old bytes or the new ones. The folder must exist. Without commit() the temporary file is removed and `path` untouched.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  void write(std::string_view bytes);
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int file_ = -1;
+};
+
+/// All bytes of an AtomicFile at once.
 void write_atomically(const std::filesystem::path& path, std::string_view bytes);
 
 /// Appends bytes to a file, made when missing; the bytes have reached the system (not the disk) on return.
@@ -31,7 +45,8 @@ void make_folder(const std::filesystem::path& path);
 /// Bytes that this user may still write on the disk that holds `path` (or its nearest existing parent).
 uint64_t free_space(const std::filesystem::path& path);
 
-/// A file mapped for reading: pages are loaded when touched and shared between processes. The bytes live as long as the object.
+/// A file mapped into memory: pages are loaded when touched and shared between processes. Writing through data() changes a private copy
+/// of the page (copy on write), never the file. The bytes live as long as the object.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -41,10 +56,11 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 
  private:
-  const std::byte* data_ = nullptr;
+  std::byte* data_ = nullptr;
   size_t size_ = 0;
 };
 

@@ -25,10 +25,14 @@ inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, uint64_t key) {
 /// A value that names a stream of random numbers: a seed and a path of names. Children are independent streams.
 struct RandomKey {
   uint64_t seed = 0, path = 0;
+  bool is_deferred = false;                                 // parameters made with this key take no memory: their values are loaded later
+
+  /// The key of a model that is about to be loaded: nothing is drawn, nothing allocated. Its children are deferred too.
+  static RandomKey deferred() { return {0, 0, true}; }
 
   RandomKey child(uint64_t i) const {
     const auto r = philox({uint32_t(i), uint32_t(i >> 32), uint32_t(path), uint32_t(path >> 32)}, seed ^ 0xA5A5A5A5DEADBEEFull);
-    return {seed, (uint64_t(r[0]) << 32 | r[1]) ^ (uint64_t(r[2]) << 7)};
+    return {seed, (uint64_t(r[0]) << 32 | r[1]) ^ (uint64_t(r[2]) << 7), is_deferred};
   }
   RandomKey child(std::string_view name) const {
     uint64_t h = 1469598103934665603ull;  // FNV-1a

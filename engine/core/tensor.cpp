@@ -117,10 +117,9 @@ Tensor Tensor::clone() const {
 void Tensor::copy_from(const Tensor& source) const {
   require(source.shape_ == shape_ && source.dtype_ == dtype_, "copy: {} {} does not fit into {} {}", source.dtype_, source.shape_, dtype_, shape_);
   if (count() == 0) return;
-  const int64_t size = bytes_of(dtype_);
   if (contiguous() && source.contiguous()) {
-    auto* to = static_cast<std::byte*>(storage_->data) + offset_ * size;
-    const auto* from = static_cast<const std::byte*>(source.storage_->data) + source.offset_ * size;
+    auto* to = first();
+    const auto* from = source.first();
     if (&context() == &source.context()) context().copy_within(to, from, bytes());
     else if (context().device() == Device::cpu) source.context().copy_to_host(to, from, bytes());
     else if (source.context().device() == Device::cpu) context().copy_from_host(to, from, bytes());
@@ -133,7 +132,7 @@ void Tensor::copy_from(const Tensor& source) const {
 }
 
 void Tensor::zero() const {
-  if (contiguous()) return context().zero(static_cast<std::byte*>(storage_->data) + offset_ * bytes_of(dtype_), bytes());
+  if (contiguous()) return context().zero(first(), bytes());
   copy_from(context().zeros(shape_, dtype_));
 }
 

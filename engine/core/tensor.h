@@ -8,13 +8,20 @@
 
 namespace alinea {
 
+/// Memory of a context, or of something else that is kept alive (a mapped file) and that the context's counters do not charge.
 struct Storage {
   Storage(Context& context, int64_t bytes) : context(context), bytes(bytes), data(context.allocate(bytes)) {}
-  ~Storage() { context.release(data, bytes); }
+  /// `owner` holds the memory; with data == nullptr a placeholder: a shape without elements yet.
+  Storage(Context& context, int64_t bytes, void* data, std::shared_ptr<const void> owner) : context(context), bytes(bytes), data(data), owner(std::move(owner)), foreign(true) {}
+  ~Storage() {
+    if (!foreign) context.release(data, bytes);
+  }
   Storage(const Storage&) = delete;
   Context& context;
   int64_t bytes;
   void* data;
+  std::shared_ptr<const void> owner;
+  bool foreign = false;
 };
 
 class Tensor {
@@ -33,6 +40,7 @@ class Tensor {
   int64_t bytes() const { return count() * bytes_of(dtype_); }
   bool contiguous() const;
   bool sole_owner() const { return storage_.use_count() == 1; }                 // backward may write into it
+  bool placeholder() const { return storage_ && !storage_->data; }              // Context::placeholder: touching an element is an error
   bool shares_storage(const Tensor& o) const { return storage_ && storage_ == o.storage_; }
 
   /// First element of a contiguous tensor; dtype and layout are checked.
@@ -46,7 +54,7 @@ class Tensor {
   T* strided() const {
     require(storage_ != nullptr, "tensor: there is none here (an input or gradient is missing)");
     require(dtype_ == dtype_of<std::remove_const_t<T>>, "tensor {}: holds {}, was asked for {}", shape_, dtype_, dtype_of<std::remove_const_t<T>>);
-    return static_cast<T*>(storage_->data) + offset_;
+    return static_cast<T*>(memory()) + offset_;
   }
 
   /// The same elements under another shape (contiguous tensors only; one size may be -1).
@@ -71,6 +79,12 @@ class Tensor {
   double item() const;
 
  private:
+  void* memory() const {
+    require(!placeholder(), "tensor {}: the weights are not loaded; load them into the model first", shape_);
+    return storage_->data;
+  }
+  std::byte* first() const { return static_cast<std::byte*>(memory()) + offset_ * bytes_of(dtype_); }
+
   std::shared_ptr<Storage> storage_;
   Shape shape_, strides_;
   int64_t offset_ = 0;                                      // in elements

@@ -117,6 +117,35 @@ TEST_CASE("allocator: live and peak are exact, blocks come back") {
   CHECK_THROWS_AS(cpu.empty({-1}, DType::f32), Error);
 }
 
+TEST_CASE("storage: foreign memory is kept alive and not counted; a placeholder has a shape and no elements") {
+  Context& cpu = Context::cpu();
+  auto owner = std::make_shared<std::vector<float>>(std::vector<float>{1, 2, 3, 4, 5, 6});
+  std::weak_ptr<const void> alive = owner;
+  const int64_t before = cpu.memory().live;
+  {
+    Tensor t(std::make_shared<Storage>(cpu, 24, owner->data(), owner), {2, 3}, DType::f32);
+    owner.reset();
+    CHECK(cpu.memory().live == before);
+    const Tensor row = t.slice(0, 1, 2);
+    t = {};
+    CHECK(row.values<float>() == std::vector<float>{4, 5, 6});
+    CHECK_FALSE(alive.expired());
+  }
+  CHECK(alive.expired());
+  CHECK(cpu.memory().live == before);
+
+  const Tensor empty = cpu.placeholder({int64_t(1) << 40, 3}, DType::f32);
+  CHECK(bool(empty));
+  CHECK(empty.placeholder());
+  CHECK(empty.shape() == Shape{int64_t(1) << 40, 3});
+  CHECK(cpu.memory().live == before);
+  CHECK_THROWS_WITH_AS(empty.data<float>(), doctest::Contains("the weights are not loaded"), Error);
+  CHECK_THROWS_WITH_AS(cpu.placeholder({2}, DType::f32).zero(), doctest::Contains("the weights are not loaded"), Error);
+  CHECK_THROWS_WITH_AS(cpu.zeros({2}, DType::f32).copy_from(cpu.placeholder({2}, DType::f32)), doctest::Contains("not loaded"), Error);
+  CHECK_THROWS_WITH_AS(cpu.placeholder({int64_t(1) << 40, int64_t(1) << 40}, DType::f32), doctest::Contains("too large for any memory"), Error);
+  CHECK_FALSE(cpu.zeros({0, 3}, DType::f32).placeholder());
+}
+
 TEST_CASE("random: Philox's published vectors, independent children, fair draws") {
   using Block = std::array<uint32_t, 4>;
   CHECK(philox({0, 0, 0, 0}, 0) == Block{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u});

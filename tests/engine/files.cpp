@@ -42,6 +42,9 @@ TEST_CASE("files: written whole, read back, mapped, linked") {
   MappedFile mapped(path), moved(std::move(mapped));
   CHECK(moved.text() == bytes + "more");
   CHECK(mapped.size() == 0);
+  moved.data()[0] = std::byte{'O'};
+  CHECK(moved.text().front() == 'O');
+  CHECK(read_file(path).front() == 'o');  // copied on write
   write_atomically(folder.path / "empty", "");
   CHECK(MappedFile(folder.path / "empty").size() == 0);
   point_link(folder.path / "last", "a.bin");
