@@ -14,12 +14,22 @@ void LinearLayer::visit(const std::string& prefix, const Visitor& v) {
   if (bias.value) v(path(prefix, "bias"), bias);
 }
 
-LayerNormLayer::LayerNormLayer(Context& context, int64_t width)
-    : weight(constant_parameter(context, {width}, 1)), bias(constant_parameter(context, {width}, 0)) {}
+LayerNormLayer::LayerNormLayer(Context& context, int64_t width, double eps)
+    : weight(constant_parameter(context, {width}, 1)), bias(constant_parameter(context, {width}, 0)), eps(eps) {}
 
 void LayerNormLayer::visit(const std::string& prefix, const Visitor& v) {
   v(path(prefix, "weight"), weight);
   v(path(prefix, "bias"), bias);
+}
+
+Conv1dLayer::Conv1dLayer(Context& context, int64_t in, int64_t out, int64_t kernel, const Conv1d& op, RandomKey key, bool with_bias)
+    : weight(uniform_parameter(context, {out, in / op.groups, kernel}, 1 / std::sqrt(double(in / op.groups * kernel)), key.child("weight"))), op(op) {
+  if (with_bias) bias = uniform_parameter(context, {out}, 1 / std::sqrt(double(in / op.groups * kernel)), key.child("bias"));
+}
+
+void Conv1dLayer::visit(const std::string& prefix, const Visitor& v) {
+  v(path(prefix, "weight"), weight);
+  if (bias.value) v(path(prefix, "bias"), bias);
 }
 
 CausalConv::CausalConv(Context& context, int64_t in, int64_t out, int64_t kernel, int64_t stride, RandomKey key)

@@ -36,13 +36,24 @@ struct LinearLayer final : Module {
 
 struct LayerNormLayer final : Module {
   Parameter weight, bias;
+  double eps = 1e-5;
   LayerNormLayer() = default;
-  LayerNormLayer(Context& context, int64_t width);
-  Variable operator()(const Variable& x, Tape* tape) { return layer_norm(x, on(tape, weight), on(tape, bias)); }
+  LayerNormLayer(Context& context, int64_t width, double eps = 1e-5);
+  Variable operator()(const Variable& x, Tape* tape) { return layer_norm(x, on(tape, weight), on(tape, bias), eps); }
   /// {x + residual, norm(x + residual)} in one pass.
   ResidualNorm after_add(const Variable& x, const Variable& residual, Tape* tape) {
-    return residual_layer_norm(x, residual, on(tape, weight), on(tape, bias));
+    return residual_layer_norm(x, residual, on(tape, weight), on(tape, bias), eps);
   }
+  void visit(const std::string& prefix, const Visitor& v) override;
+};
+
+/// Convolution over time, [out, in/groups, kernel]; the op says stride, padding and groups.
+struct Conv1dLayer final : Module {
+  Parameter weight, bias;
+  Conv1d op;
+  Conv1dLayer() = default;
+  Conv1dLayer(Context& context, int64_t in, int64_t out, int64_t kernel, const Conv1d& op, RandomKey key, bool with_bias = true);
+  Variable operator()(const Variable& x, Tape* tape) { return conv1d(x, on(tape, weight), bias.value ? on(tape, bias) : Variable(), op); }
   void visit(const std::string& prefix, const Visitor& v) override;
 };
 

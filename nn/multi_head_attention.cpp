@@ -68,10 +68,10 @@ Tensor MultiHeadAttention::weights(const Variable& x, const Variable& memory, co
 }
 
 void MultiHeadAttention::visit(const std::string& prefix, const Visitor& v) {
-  q_.visit(path(prefix, "q"), v);
-  k_.visit(path(prefix, "k"), v);
-  v_.visit(path(prefix, "v"), v);
-  out_.visit(path(prefix, "out"), v);
+  q_.visit(path(prefix, "q_proj"), v);
+  k_.visit(path(prefix, "k_proj"), v);
+  v_.visit(path(prefix, "v_proj"), v);
+  out_.visit(path(prefix, "out_proj"), v);
   attention_->visit(path(prefix, "family"), v);
 }
 
