@@ -2,7 +2,7 @@
 
 #include "autograd/glu.h"
 #include "autograd/mask_frames.h"
-#include "models/wav2vec2/masks.h"
+#include "models/wav2vec2/sampling.h"
 
 namespace alinea {
 

@@ -1,8 +1,9 @@
-#include "models/wav2vec2/masks.h"
+#include "models/wav2vec2/sampling.h"
 
+#include <cmath>
 #include <numeric>
 
-#include "engine/core/error.h"
+#include "engine/core/parallel.h"
 
 namespace alinea {
 
@@ -44,6 +45,18 @@ Tensor sample_negatives(const Tensor& mask, int64_t negatives, RandomKey key) {
     }
   }
   return chosen;
+}
+
+Tensor gumbel_noise(Context& context, const Shape& shape, RandomKey key) {
+  std::vector<float> noise(size_t(shape.count()));
+  parallel_for((shape.count() + 3) / 4, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const auto bits = key.block(uint64_t(block));
+      for (int64_t i = 4 * block; i < std::min(4 * block + 4, shape.count()); ++i)
+        noise[size_t(i)] = float(-std::log(-std::log((double(bits[size_t(i % 4)]) + 0.5) * 0x1p-32)));
+    }
+  });
+  return context.from(noise.data(), shape);
 }
 
 }  // namespace alinea

@@ -1,5 +1,5 @@
 // The random choices of wav2vec 2.0's training, each a pure function of a key: spans that are masked, negatives that a masked frame is told
-// apart from.
+// apart from, the noise of the quantizer.
 #pragma once
 #include <vector>
 
@@ -21,5 +21,9 @@ struct SpanMask {
 /// i64 [B, T, K]: for every masked frame K other masked frames of the same row, uniformly and with replacement, as b · T + t; itself where it
 /// is the only one, which the contrastive loss counts as no negative. 0 where `mask` u8 [B, T] is 0. Baevski et al. 2020, section 3.2.
 Tensor sample_negatives(const Tensor& mask, int64_t negatives, RandomKey key);
+
+/// −ln(−ln U), U uniform in (0, 1): the argmax of logits plus this noise is a draw from their softmax. Element e comes from number e % 4 of
+/// key.block(e / 4). f32.
+Tensor gumbel_noise(Context& context, const Shape& shape, RandomKey key);
 
 }  // namespace alinea
