@@ -58,11 +58,14 @@ struct Sizes {
 // Rows that a weight is multiplied with in one forward pass.
 int64_t rows_through(const std::string& layer, const Sizes& n) {
   const auto within = [&](const char* part) { return layer.find(part) != std::string::npos; };
-  if (layer == "source_embedding") return 0;                // looked up, not multiplied
-  if (layer.starts_with("encoder.stem.")) return n.batch * (n.frames >> (std::stoi(layer.substr(13)) + 1));
-  if (within(".cross.k") || within(".cross.v")) return n.batch * n.states;
+  if (within("encoder.embed_tokens")) return 0;             // looked up, not multiplied
+  if (within(".stem.out")) return n.batch * n.states;
+  for (const std::string_view convolution : {".stem.", ".conv_layers."})
+    if (const size_t at = layer.find(convolution); at != std::string::npos)
+      return n.batch * (n.frames >> (std::stoi(layer.substr(at + convolution.size())) + 1));
+  if (within(".encoder_attn.k_proj") || within(".encoder_attn.v_proj")) return n.batch * n.states;
   if (within(".policy.k.")) return n.batch * n.decisions;
-  return n.batch * (layer.starts_with("decoder") ? n.tokens : n.states);
+  return n.batch * (within("model.decoder.") || within("model.shared") ? n.tokens : n.states);
 }
 
 struct Layer {

@@ -12,7 +12,7 @@ struct TrainConfig {
   int64_t log_every = 20, save_every = 200, keep_last = 2, keep_best = 1, early_stop = 0;
   OptimizerConfig optimizer;
   Schedule schedule;
-  std::vector<std::string> freeze;
+  std::vector<std::string> freeze, train;
 
   void fields(Config& c) {
     c.field("data", data, "prepared data directory");
@@ -27,7 +27,8 @@ struct TrainConfig {
     c.field("early_stop", early_stop, "stop after so many validations without a better score; 0: never");
     c.field("optimizer", optimizer, "AdamW");
     c.field("schedule", schedule, "learning rate over the steps");
-    c.field("freeze", freeze, "parameters whose names start so are not trained, e.g. [\"encoder\"]");
+    c.field("freeze", freeze, "parameters whose names start so are not trained, e.g. [\"model.encoder\"]; * stands for any characters, [\"*\"] freezes everything");
+    c.field("train", train, "trained although `freeze` names them: [\"*layer_norm\", \"model.encoder.layers.*.self_attn.\"] beside freeze [\"*\"]");
   }
   void check() const {
     require(steps > 0 && batch > 0 && accumulate > 0 && log_every > 0 && save_every > 0, "train: steps, batch, accumulate, log_every and save_every must be positive");

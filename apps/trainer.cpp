@@ -13,7 +13,7 @@
 namespace alinea {
 
 Trainer::Trainer(Context& context, std::unique_ptr<Task> task) : context_(context), task_(std::move(task)), config_(task_->config()) {
-  freeze(task_->model(), config_.freeze);
+  freeze(task_->model(), config_.freeze, config_.train);
   parameters_ = std::make_unique<FlatParameters>(task_->model());
   optimizer_ = std::make_unique<Optimizer>(*parameters_, config_.optimizer);
 }

@@ -119,8 +119,8 @@ std::vector<Tensor> S2TTransformer::alignments(const Tensor& features, const std
 }
 
 void S2TTransformer::visit(const std::string& prefix, const Visitor& v) {
-  encoder_.visit(path(prefix, "encoder"), v);
-  decoder_.visit(path(prefix, "decoder"), v);
+  encoder_.visit(path(prefix, "model.encoder"), v);
+  decoder_.visit(prefix, v);
   if (config_.source_words > 0) frame_classifier_.visit(path(prefix, "frame_classifier"), v);
   target_length_.visit(path(prefix, "target_length"), v);
 }

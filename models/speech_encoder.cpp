@@ -166,7 +166,8 @@ Tensor SpeechEncoder::push(Stream& stream, const Tensor& features) {
 
 void SpeechEncoder::visit(const std::string& prefix, const Visitor& v) {
   for (size_t i = 0; i < stem_.size(); ++i) {
-    stem_[i].visit(path(prefix, fmt::format("stem.{}.conv", i)), v);
+    const std::string stem = stem_norms_.empty() ? fmt::format("conv.conv_layers.{}", i) : fmt::format("stem.{}.conv", i);
+    stem_[i].visit(path(prefix, stem), v);
     if (!stem_norms_.empty()) stem_norms_[i].visit(path(prefix, fmt::format("stem.{}.norm", i)), v);
   }
   for (size_t i = 0; i < stem_2d_.size(); ++i) stem_2d_[i].visit(path(prefix, fmt::format("stem.{}.conv", i)), v);
@@ -177,12 +178,12 @@ void SpeechEncoder::visit(const std::string& prefix, const Visitor& v) {
       layers_[i].conv_norm.visit(path(p, "conv_norm"), v);
       layers_[i].conv.visit(path(p, "conv"), v);
     }
-    layers_[i].attention_norm.visit(path(p, "attention_norm"), v);
-    layers_[i].attention.visit(path(p, "attention"), v);
-    layers_[i].ffn_norm.visit(path(p, "ffn_norm"), v);
-    layers_[i].ffn.visit(path(p, "ffn"), v);
+    layers_[i].attention_norm.visit(path(p, "self_attn_layer_norm"), v);
+    layers_[i].attention.visit(path(p, "self_attn"), v);
+    layers_[i].ffn_norm.visit(path(p, "final_layer_norm"), v);
+    layers_[i].ffn.visit(p, v);
   }
-  if (config_.norm == "pre") final_norm_.visit(path(prefix, "final_norm"), v);
+  if (config_.norm == "pre") final_norm_.visit(path(prefix, "layer_norm"), v);
 }
 
 }  // namespace alinea

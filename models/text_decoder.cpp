@@ -6,7 +6,8 @@
 
 namespace alinea {
 
-TextDecoder::TextDecoder(Context& context, const TransformerConfig& config, RandomKey key) : context_(context), config_(config) {
+TextDecoder::TextDecoder(Context& context, const TransformerConfig& config, RandomKey key, std::string table_name)
+    : context_(context), config_(config), table_name_(std::move(table_name)) {
   const int64_t C = config.d_model;
   embedding_ = normal_parameter(context, {config.target_words, C}, 1 / std::sqrt(double(C)), key.child("embedding"));
   for (int64_t i = 0; i < config.decoder_layers; ++i) {
@@ -169,19 +170,20 @@ std::vector<std::vector<int32_t>> TextDecoder::generate(const Tensor& memory, co
 }
 
 void TextDecoder::visit(const std::string& prefix, const Visitor& v) {
-  v(path(prefix, "embedding"), embedding_);
+  v(path(prefix, table_name_), embedding_);
+  const std::string stack = path(prefix, "model.decoder");
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const std::string p = path(prefix, fmt::format("layers.{}", i));
+    const std::string p = path(stack, fmt::format("layers.{}", i));
     Layer& layer = layers_[i];
-    layer.self_norm.visit(path(p, "self_norm"), v);
-    layer.self.visit(path(p, "self"), v);
-    layer.cross_norm.visit(path(p, "cross_norm"), v);
-    layer.cross.visit(path(p, "cross"), v);
-    layer.ffn_norm.visit(path(p, "ffn_norm"), v);
-    layer.ffn.visit(path(p, "ffn"), v);
+    layer.self_norm.visit(path(p, "self_attn_layer_norm"), v);
+    layer.self.visit(path(p, "self_attn"), v);
+    layer.cross_norm.visit(path(p, "encoder_attn_layer_norm"), v);
+    layer.cross.visit(path(p, "encoder_attn"), v);
+    layer.ffn_norm.visit(path(p, "final_layer_norm"), v);
+    layer.ffn.visit(p, v);
     if (policy_) layer.policy.visit(path(p, "policy"), v);
   }
-  if (config_.norm == "pre") final_norm_.visit(path(prefix, "final_norm"), v);
+  if (config_.norm == "pre") final_norm_.visit(path(stack, "layer_norm"), v);
 }
 
 }  // namespace alinea

@@ -15,7 +15,8 @@ struct PolicyVote {
 
 class TextDecoder final : public Module {
  public:
-  TextDecoder(Context& context, const TransformerConfig& config, RandomKey key);
+  /// table_name: of the embedding of target tokens; a model that shares it with its encoder calls it model.shared.weight.
+  TextDecoder(Context& context, const TransformerConfig& config, RandomKey key, std::string table_name = "model.decoder.embed_tokens.weight");
 
   struct Output {
     Variable logits;                                        // [B,T,V]
@@ -59,6 +60,7 @@ class TextDecoder final : public Module {
   void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
   MultiHeadAttention& self_attention(int64_t layer) { return layers_.at(size_t(layer)).self; }
   MultiHeadAttention& cross_attention(int64_t layer) { return layers_.at(size_t(layer)).cross; }
+  /// Names as Hugging Face's decoders have them: model.decoder.….
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:
@@ -73,6 +75,7 @@ class TextDecoder final : public Module {
 
   Context& context_;
   TransformerConfig config_;
+  std::string table_name_;
   std::optional<PolicyConfig> policy_;
   Parameter embedding_;
   std::vector<Layer> layers_;

@@ -50,12 +50,12 @@ Variable TextEncoder::forward(const Tensor& ids, const std::vector<int32_t>& len
 void TextEncoder::visit(const std::string& prefix, const Visitor& v) {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const std::string p = path(prefix, fmt::format("layers.{}", i));
-    layers_[i].attention_norm.visit(path(p, "attention_norm"), v);
-    layers_[i].attention.visit(path(p, "attention"), v);
-    layers_[i].ffn_norm.visit(path(p, "ffn_norm"), v);
-    layers_[i].ffn.visit(path(p, "ffn"), v);
+    layers_[i].attention_norm.visit(path(p, "self_attn_layer_norm"), v);
+    layers_[i].attention.visit(path(p, "self_attn"), v);
+    layers_[i].ffn_norm.visit(path(p, "final_layer_norm"), v);
+    layers_[i].ffn.visit(p, v);
   }
-  if (config_.norm == "pre") final_norm_.visit(path(prefix, "final_norm"), v);
+  if (config_.norm == "pre") final_norm_.visit(path(prefix, "layer_norm"), v);
 }
 
 }  // namespace alinea

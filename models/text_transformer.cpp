@@ -16,7 +16,7 @@ TextConfig checked(const TextConfig& config) {
 }  // namespace
 
 TextTransformer::TextTransformer(Context& context, const TextConfig& config, RandomKey key)
-    : config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
+    : config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder"), config.share_embeddings ? "model.shared.weight" : "model.decoder.embed_tokens.weight") {
   if (!config.share_embeddings)
     source_embedding_ = normal_parameter(context, {config.source_words, config.d_model}, 1 / std::sqrt(double(config.d_model)), key.child("source_embedding"));
   rarity_ = {context.zeros({config.source_words}, DType::f32), {}, false, true};
@@ -70,9 +70,9 @@ void TextTransformer::set_dropout(double blocks, double attention, double activa
 }
 
 void TextTransformer::visit(const std::string& prefix, const Visitor& v) {
-  if (!config_.share_embeddings) v(path(prefix, "source_embedding"), source_embedding_);
-  encoder_.visit(path(prefix, "encoder"), v);
-  decoder_.visit(path(prefix, "decoder"), v);
+  if (!config_.share_embeddings) v(path(prefix, "model.encoder.embed_tokens.weight"), source_embedding_);
+  encoder_.visit(path(prefix, "model.encoder"), v);
+  decoder_.visit(prefix, v);
   v(path(prefix, "rarity"), rarity_);
   target_length_.visit(path(prefix, "target_length"), v);
 }

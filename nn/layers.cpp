@@ -82,8 +82,8 @@ Variable FeedForward::operator()(const Variable& x, double dropout, const Pass& 
 }
 
 void FeedForward::visit(const std::string& prefix, const Visitor& v) {
-  in.visit(path(prefix, "in"), v);
-  out.visit(path(prefix, "out"), v);
+  in.visit(path(prefix, "fc1"), v);
+  out.visit(path(prefix, "fc2"), v);
 }
 
 Tensor sinusoid(Context& context, int64_t first, int64_t rows, int64_t width, PositionLayout layout) {

@@ -79,7 +79,7 @@ struct Conv2dLayer final : Module {
   void visit(const std::string& prefix, const Visitor& v) override;
 };
 
-/// LN is the caller's: y = W₂ act(W₁ x + b₁) + b₂.
+/// LN is the caller's: y = W₂ act(W₁ x + b₁) + b₂. Names: fc1, fc2.
 struct FeedForward final : Module {
   LinearLayer in, out;
   Activation activation = Activation::relu;

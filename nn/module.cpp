@@ -62,14 +62,47 @@ int64_t parameter_count(Module& module, bool trainable_only) {
   return n;
 }
 
-void freeze(Module& module, const std::vector<std::string>& prefixes) {
-  std::vector<bool> used(prefixes.size());
+bool starts_with_pattern(std::string_view name, std::string_view prefix) {
+  const size_t star = prefix.find('*');
+  if (star == std::string_view::npos) return name.starts_with(prefix);
+  if (!name.starts_with(prefix.substr(0, star))) return false;
+  for (size_t from = star; from <= name.size(); ++from)
+    if (starts_with_pattern(name.substr(from), prefix.substr(star + 1))) return true;
+  return false;
+}
+
+namespace {
+
+// Which names start with one of some prefixes; remembers the prefixes that met a name.
+class Selection {
+ public:
+  Selection(const char* option, const std::vector<std::string>& prefixes) : option_(option), prefixes_(prefixes), met_(prefixes.size()) {}
+  bool holds(const std::string& name) {
+    bool any = false;
+    for (size_t i = 0; i < prefixes_.size(); ++i)
+      if (starts_with_pattern(name, prefixes_[i])) any = met_[i] = true;
+    return any;
+  }
+  void refuse_unmet() const {
+    for (size_t i = 0; i < prefixes_.size(); ++i) require(met_[i], "{}: no parameter's name starts with '{}'", option_, prefixes_[i]);
+  }
+
+ private:
+  const char* option_;
+  const std::vector<std::string>& prefixes_;
+  std::vector<bool> met_;
+};
+
+}  // namespace
+
+void freeze(Module& module, const std::vector<std::string>& prefixes, const std::vector<std::string>& train) {
+  Selection frozen("freeze", prefixes), kept("train", train);
   module.visit("", [&](const std::string& name, Parameter& p) {
-    p.trainable = !p.fixed;
-    for (size_t i = 0; i < prefixes.size(); ++i)
-      if (name.starts_with(prefixes[i])) p.trainable = false, used[i] = true;
+    const bool stays = frozen.holds(name), trained = kept.holds(name);
+    p.trainable = !p.fixed && (!stays || trained);
   });
-  for (size_t i = 0; i < prefixes.size(); ++i) require(used[i], "freeze: no parameter's name starts with '{}'", prefixes[i]);
+  frozen.refuse_unmet();
+  kept.refuse_unmet();
 }
 
 }  // namespace alinea

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autograd/tape.h"
@@ -49,7 +50,11 @@ struct FlatParameters {
 /// Numbers that training can change; fixed ones do not count.
 int64_t parameter_count(Module& module, bool trainable_only = false);
 
-/// Freezes every parameter whose path starts with one of the prefixes, trains the others. A prefix that matches nothing is an error.
-void freeze(Module& module, const std::vector<std::string>& prefixes);
+/// Whether a name starts with `prefix`, in which * stands for any characters: "*.layer_norm." is the start of "model.encoder.layer_norm.bias".
+bool starts_with_pattern(std::string_view name, std::string_view prefix);
+
+/// Freezes every parameter whose path starts with one of the prefixes (with * for any characters) and with none of `train`, trains the
+/// others. A prefix that matches nothing is an error.
+void freeze(Module& module, const std::vector<std::string>& prefixes, const std::vector<std::string>& train = {});
 
 }  // namespace alinea

@@ -6,11 +6,11 @@ namespace alinea {
 
 namespace {
 
-// The value of the longest prefix of `name`, or `standard`.
+// The value of the longest prefix of `name` (with * for any characters), or `standard`.
 double of_prefix(const std::map<std::string, double>& by_prefix, const std::string& name, double standard) {
   size_t longest = 0;
   for (const auto& [prefix, value] : by_prefix)
-    if (name.starts_with(prefix) && prefix.size() >= longest) longest = prefix.size(), standard = value;
+    if (starts_with_pattern(name, prefix) && prefix.size() >= longest) longest = prefix.size(), standard = value;
   return standard;
 }
 

@@ -21,7 +21,7 @@ struct OptimizerConfig {
     c.field("eps", eps, "added to the root of the second moment");
     c.field("weight_decay", weight_decay, "decoupled weight decay");
     c.field("clip", clip, "largest norm of the whole gradient; 0: never clipped");
-    c.field("lr_factors", lr_factors, "parameter groups: name prefix -> factor on the learning rate");
+    c.field("lr_factors", lr_factors, "parameter groups: name prefix (with * for any characters) -> factor on the learning rate");
     c.field("weight_decays", weight_decays, "parameter groups: name prefix -> its own weight decay");
   }
 };

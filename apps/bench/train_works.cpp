@@ -94,7 +94,7 @@ Training announcements(bool emma, bool frozen) {
           .loss = loss,
           .sizes = {16, 512, 9},
           .emma = emma,
-          .frozen = frozen ? std::vector<std::string>{"encoder", "frame_classifier"} : std::vector<std::string>{}};
+          .frozen = frozen ? std::vector<std::string>{"model.encoder", "frame_classifier"} : std::vector<std::string>{}};
 }
 
 Work training(const std::string& name, const std::string& shape, const std::string& form, Training t) {

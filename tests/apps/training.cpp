@@ -49,7 +49,7 @@ Config tiny(const fs::path& data, int steps, const std::string& stage = "offline
   c.set("stage", stage);
   c.set("steps", std::to_string(steps));
   c.set("data", data.string());
-  if (stage == "emma") c.set("loss.latency", "0.1"), c.set("loss.variance", "0.5"), c.set("freeze", R"(["encoder"])");
+  if (stage == "emma") c.set("loss.latency", "0.1"), c.set("loss.variance", "0.5"), c.set("freeze", R"(["model.encoder"])");
   return c;
 }
 

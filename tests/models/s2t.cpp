@@ -128,7 +128,7 @@ TEST_CASE("activation checkpointing changes memory, not values: same loss and gr
 TEST_CASE("every trainable parameter gets a gradient, frozen ones none") {
   const S2TConfig c = small(true);
   S2TTransformer model(Context::cpu(), c, RandomKey{5});
-  freeze(model, {"encoder", "frame_classifier"});
+  freeze(model, {"model.encoder", "frame_classifier"});
   FlatParameters flat(model);
   Tape tape;
   tape.backward(model.loss(batch_of(c, 3, RandomKey{6}), CrossAttention::monotonic, terms(), {.tape = &tape}).total);
@@ -140,9 +140,25 @@ TEST_CASE("every trainable parameter gets a gradient, frozen ones none") {
   }
   model.visit("", [](const std::string& name, Parameter& p) {
     CAPTURE(name);
-    CHECK(p.trainable == !(name.starts_with("encoder") || name.starts_with("frame_classifier")));
+    CHECK(p.trainable == !(name.starts_with("model.encoder") || name.starts_with("frame_classifier")));
     CHECK(bool(p.grad) == p.trainable);
   });
+}
+
+TEST_CASE("freezing takes patterns, and what `train` names is trained all the same") {
+  S2TTransformer model(Context::cpu(), small(true), RandomKey{5});
+  freeze(model, {"*"}, {"*layer_norm", "model.encoder.layers.*.self_attn.v"});
+  std::vector<std::string> trained;
+  model.visit("", [&](const std::string& name, Parameter& p) {
+    CAPTURE(name);
+    CHECK(p.trainable == (name.find("layer_norm") != std::string::npos || (name.starts_with("model.encoder.layers.") && name.find(".self_attn.v_proj.") != std::string::npos)));
+    if (p.trainable) trained.push_back(name);
+  });
+  CHECK(trained.size() == 4 * 2 + 2 * 2 + 6 * 2 + 2 * 2);   // norms of encoder and decoder layers, the final ones, v_proj
+  CHECK(starts_with_pattern("a.b.c", "a*c"));
+  CHECK(!starts_with_pattern("a.b.c", "b*c"));
+  CHECK_THROWS_WITH_AS(freeze(model, {"*.norm_layer"}), "freeze: no parameter's name starts with '*.norm_layer'", Error);
+  CHECK_THROWS_WITH_AS(freeze(model, {"*"}, {"encoder"}), "train: no parameter's name starts with 'encoder'", Error);
 }
 
 TEST_CASE("a Conv2d stem has PyTorch's number of weights, trains every one of them and cannot be streamed") {
