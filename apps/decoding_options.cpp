@@ -19,10 +19,13 @@ StreamOptions DecodingOptions::stream_options(const std::string& policy) const {
   return o;
 }
 
-GenerationOptions DecodingOptions::text_options() const {
-  GenerationOptions o = text;
-  if (max_tokens > 0) o.max_tokens = max_tokens;
-  return o;
+GenerationConfig DecodingOptions::text_config(GenerationConfig config) const {
+  if (beam > 0) config.num_beams = beam;
+  if (app && app->given("--length-penalty")) config.length_penalty = length_penalty;
+  if (max_tokens > 0) config.max_new_tokens = max_tokens;
+  config.assign(generate);
+  config.check();
+  return config;
 }
 
 void DecodingOptions::refuse_speech_options(std::initializer_list<const char*> more) const {
@@ -31,7 +34,7 @@ void DecodingOptions::refuse_speech_options(std::initializer_list<const char*> m
   refuse_given(*app, more, why);
 }
 
-void DecodingOptions::refuse_text_options() const { refuse_given(*app, {"--beam", "--length-penalty"}, "is for text models; speech is decoded greedily"); }
+void DecodingOptions::refuse_text_options() const { refuse_given(*app, {"--beam", "--length-penalty", "--generate"}, "is for text models; speech is decoded greedily"); }
 
 namespace {
 
@@ -44,8 +47,9 @@ void add(Command app, DecodingOptions& o, const std::string& policies, Threshold
   app.add_option("--ratio", o.stream.ratio, "wait-k: encoder states per token");
   app.add_flag("--recompute", o.stream.recompute, "run the whole prefix again at every decision instead of keeping what a token saw");
   app.add_option("--max-tokens", o.max_tokens, "longest output; 0: 60 words of speech, 100 pieces of text");
-  app.add_option("--beam", o.text.beam, "text: hypotheses followed at once; 1: greedy").range(1, 100);
-  app.add_option("--length-penalty", o.text.length_penalty, "text, with --beam: above 0 favours longer sentences");
+  app.add_option("--beam", o.beam, "text: hypotheses followed at once; 1: greedy").range(1, 100);
+  app.add_option("--length-penalty", o.length_penalty, "text, with --beam: above 0 favours longer sentences");
+  app.add_option("--generate", o.generate, "text: further settings of the search by their Hugging Face names, early_stopping=true,no_repeat_ngram_size=3").type_name("NAME=VALUE,…");
 }
 
 }  // namespace

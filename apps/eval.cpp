@@ -57,8 +57,8 @@ int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& 
   o.decoding.refuse_speech_options();
   const auto model = load_text_model(path, context);
   const TextDataset data = TextDataset::open(data_folder(o), o.split);
-  const GenerationOptions decoding = o.decoding.text_options();
-  const std::string system = decoding.beam == 1 ? "greedy" : fmt::format("beam {}", decoding.beam);
+  const GenerationConfig decoding = o.decoding.text_config();
+  const std::string system = decoding.num_beams == 1 ? "greedy" : fmt::format("beam {}", decoding.num_beams);
   const auto begin = std::chrono::steady_clock::now();
   const auto hypotheses = translate_split(*model, context, data, decoding, o.limit);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), loss = text_loss(*model, context, data);

@@ -73,9 +73,9 @@ std::vector<Instance> decode(S2TTransformer& model, Context& context, const Spee
       instances[size_t(i)] = {.id = e.id, .reference = e.tgt_text, .source_ms = e.source_ms};
     }
     if (options.offline) {
-      const auto tokens = model.greedy(batch.features, batch.frames, options.stream.max_tokens);
+      const Generation best = model.translate(batch.features, batch.frames, {.max_new_tokens = options.stream.max_tokens});
       for (int64_t i = begin; i < end; ++i)
-        for (const int32_t t : tokens[size_t(i - begin)]) write_words(instances[size_t(i)], target, t, instances[size_t(i)].source_ms);
+        for (const int32_t t : best.tokens(size_t(i - begin))) write_words(instances[size_t(i)], target, t, instances[size_t(i)].source_ms);
     } else {
       const auto encoded = model.encoder().forward(batch.features, batch.frames, {});
       parallel_for(end - begin, 1, [&](int64_t first, int64_t last) {

@@ -20,7 +20,7 @@ struct ExperimentFile {
     std::vector<std::pair<std::string, std::string>> set;  // dotted key, value as JSON; the experiment's own "set" first
   };
   std::filesystem::path base, data, init;
-  GenerationOptions decoding;  // of the test set, text only
+  GenerationConfig decoding{.max_length = 101};  // of the test set, text only
   std::vector<Cell> cells;
 
   /// Throws Error{usage}, naming the place, for what does not follow the form above, and for names that occur twice or can't be folders.

@@ -96,7 +96,7 @@ void name_positions(SentencePositions& p, const std::string& block, std::vector<
 }
 
 // What a sentence by itself is translated to at most: the start has a position, too.
-int64_t longest_target(const TransformerConfig& config) { return std::min(GenerationOptions().max_tokens, config.max_positions - 1); }
+int64_t longest_target(const TransformerConfig& config) { return std::min<int64_t>(100, config.max_positions - 1); }
 
 // ---- text
 
@@ -104,7 +104,7 @@ TextBatch text_sentence(const std::string& text, TextTransformer& model, const S
   const std::vector<int32_t> ids = subwords.source.encode(text);
   require_data(!ids.empty(), "analyze: --source '{}' holds no token", text);
   SourceTokens source = source_tokens({ids}, context, model.config());
-  const std::vector<int32_t> target = model.translate(source.ids, source.lengths, {.max_tokens = longest_target(model.config())})[0];
+  const std::vector<int32_t> target = model.translate(source.ids, source.lengths, {.max_new_tokens = longest_target(model.config())}).tokens(0);
   std::vector<int64_t> in{model.config().bos_token}, out(target.begin(), target.end());
   in.insert(in.end(), target.begin(), target.end());
   out.push_back(model.config().eos_token);
@@ -186,7 +186,7 @@ ScoreSet speech_scores(Context& context, const RunScores& which, const std::file
     const int64_t F = (example.frames + padded.multiple - 1) / padded.multiple * padded.multiple;
     std::vector<float> features = example.features;
     features.resize(size_t(F * example.bins), padded.padding);
-    example.target = model->greedy(context.from(features.data(), {1, F, example.bins}), {int32_t(example.frames)}, longest_target(m))[0];
+    example.target = model->translate(context.from(features.data(), {1, F, example.bins}), {int32_t(example.frames)}, {.max_new_tokens = longest_target(m)}).tokens(0);
     Capture<S2TTransformer> capture(*model, which, set);
     run(std::move(example), capture);
     set.source = describe(which, 1);

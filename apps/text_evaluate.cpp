@@ -11,7 +11,7 @@
 namespace alinea {
 
 std::vector<std::string> translate_text(TextTransformer& model, Context& context, const SubwordPair& subwords,
-                                        std::span<const std::string> sentences, const GenerationOptions& options, int64_t batch) {
+                                        std::span<const std::string> sentences, const GenerationConfig& config, int64_t batch) {
   std::vector<std::vector<int32_t>> ids;
   std::vector<size_t> order;
   for (const std::string& s : sentences) {
@@ -25,17 +25,17 @@ std::vector<std::string> translate_text(TextTransformer& model, Context& context
     std::vector<std::vector<int32_t>> some;
     for (size_t i = begin; i < end; ++i) some.push_back(ids[order[i]]);
     const SourceTokens source = source_tokens(some, context, model.config());
-    const auto translated = model.translate(source.ids, source.lengths, options);
-    for (size_t i = begin; i < end; ++i) out[order[i]] = subwords.target.decode(translated[i - begin]);
+    const Generation translated = model.translate(source.ids, source.lengths, config);
+    for (size_t i = begin; i < end; ++i) out[order[i]] = subwords.target.decode(translated.tokens(i - begin));
   }
   return out;
 }
 
 std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data,
-                                         const GenerationOptions& options, int64_t limit) {
+                                         const GenerationConfig& config, int64_t limit) {
   std::vector<std::string> sources;
   for (int64_t i = 0; i < (limit > 0 ? std::min(limit, data.size()) : data.size()); ++i) sources.push_back(data.row(i).src_text);
-  return translate_text(model, context, data.subwords(), sources, options);
+  return translate_text(model, context, data.subwords(), sources, config);
 }
 
 double text_loss(TextTransformer& model, Context& context, const TextDataset& data) {

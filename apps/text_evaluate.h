@@ -17,10 +17,10 @@ struct TextScores {
 /// Translations in the order of the sentences; an empty sentence stays empty. Sentences of like length are decoded together, `batch` at
 /// once.
 std::vector<std::string> translate_text(TextTransformer& model, Context& context, const SubwordPair& subwords,
-                                        std::span<const std::string> sentences, const GenerationOptions& options, int64_t batch = 64);
+                                        std::span<const std::string> sentences, const GenerationConfig& config, int64_t batch = 64);
 /// The sources of a split; limit: only the first, 0: all.
 std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data,
-                                         const GenerationOptions& options, int64_t limit);
+                                         const GenerationConfig& config, int64_t limit);
 
 /// Mean cross entropy (natural logarithm, not smoothed) per target piece and end, teacher forced.
 double text_loss(TextTransformer& model, Context& context, const TextDataset& data);

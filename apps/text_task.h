@@ -17,7 +17,7 @@ struct TextLossConfig {
 
 struct TextValidation {
   int64_t every = 200, sentences = 200;
-  GenerationOptions decoding;
+  GenerationConfig decoding{.max_length = 101};
   void fields(Config& c) {
     c.field("every", every, "steps between validations; 0: only at the end");
     c.field("sentences", sentences, "sentences of the dev set that are translated; 0: all. The loss is always that of all");

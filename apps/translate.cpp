@@ -107,7 +107,7 @@ int translate_texts(const TranslateOptions& o, const std::filesystem::path& path
   o.decoding.refuse_speech_options({"--stream", "--mono", "--trace"});
   const auto model = load_text_model(path, context);
   const SubwordPair subwords = SubwordPair::load(path);
-  const GenerationOptions decoding = o.decoding.text_options();
+  const GenerationConfig decoding = o.decoding.text_config();
   for (const std::string& file : o.files) {
     if (file != "-") {
       const auto lines = read_sentences(file);

@@ -2,43 +2,71 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
-#include "engine/core/error.h"
-#include "engine/core/parallel.h"
-#include "engine/ops/softmax.h"
+#include "models/continuations.h"
 
 namespace alinea {
 
-void GenerationOptions::check() const {
-  require(beam >= 1 && beam <= 1000, "generation: beam {} must be 1 … 1000", beam);
-  require(max_tokens >= 1, "generation: max_tokens {} must be at least 1", max_tokens);
+namespace {
+
+using Sequence = std::vector<int32_t>;
+
+/// Rows of a batch, and the moves that take them to the next step.
+struct Rows {
+  std::vector<Sequence> sequences;
+  std::vector<int32_t> from;                                // the row that each continues
+};
+
+Tensor newest(Context& context, const std::vector<Sequence>& rows) {
+  std::vector<int64_t> last;
+  for (const Sequence& s : rows) last.push_back(s.back());
+  return context.from(last.data(), {int64_t(last.size())});
 }
 
-std::vector<std::vector<int32_t>> greedy_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos,
-                                                int64_t max_tokens) {
-  std::vector<std::vector<int32_t>> out(static_cast<size_t>(batch));
-  std::vector<int64_t> last(size_t(batch), bos);
-  std::vector<bool> done(size_t(batch), false);
-  for (int64_t i = 0; i < max_tokens && std::find(done.begin(), done.end(), false) != done.end(); ++i) {
-    const Tensor logits = decoder.step(context.from(last.data(), {batch}));
-    const auto v = logits.values<float>();
-    const int64_t V = logits.size(1);
-    for (int64_t b = 0; b < batch; ++b) {
-      const auto row = v.begin() + b * V;
-      const int64_t best = std::max_element(row, row + V) - row;
-      if (best == eos) done[size_t(b)] = true;
-      if (!done[size_t(b)]) out[size_t(b)].push_back(int32_t(best));
-      last[size_t(b)] = done[size_t(b)] ? eos : best;
+void reorder(StepDecoder& decoder, const std::vector<int32_t>& from, size_t before) {
+  bool same = from.size() == before;
+  for (size_t r = 0; same && r < from.size(); ++r) same = from[r] == int32_t(r);
+  if (!same) decoder.reorder(from);
+}
+
+void pad(std::vector<Sequence>& all, int64_t token) {
+  size_t longest = 0;
+  for (const Sequence& s : all) longest = std::max(longest, s.size());
+  for (Sequence& s : all) s.resize(longest, int32_t(token));
+}
+
+Generation greedy(Context& context, StepDecoder& decoder, int64_t batch, const GenerationConfig& config) {
+  const TokenRules rules(config);
+  Generation out{.sequences = std::vector<Sequence>(size_t(batch)), .scores = {}, .end_tokens = config.eos_token_id};
+  std::vector<size_t> sentences(static_cast<size_t>(batch));
+  std::iota(sentences.begin(), sentences.end(), size_t(0));
+  Rows rows{std::vector<Sequence>(size_t(batch), Sequence{int32_t(*config.decoder_start_token_id)}), {}};
+  while (!rows.sequences.empty()) {
+    const auto best = continuations(decoder.step(newest(context, rows.sequences)), rows.sequences, rules, 1, false);
+    Rows next;
+    std::vector<size_t> going;
+    for (size_t r = 0; r < best.size(); ++r) {
+      Sequence& s = rows.sequences[r];
+      s.push_back(best[r][0].token);
+      if (rules.ends(s.back()) || int64_t(s.size()) == config.longest()) {
+        out.sequences[sentences[r]] = std::move(s);
+        continue;
+      }
+      next.sequences.push_back(std::move(s));
+      next.from.push_back(int32_t(r));
+      going.push_back(sentences[r]);
     }
+    if (!next.from.empty()) reorder(decoder, next.from, best.size());
+    rows = std::move(next), sentences = std::move(going);
   }
+  pad(out.sequences, config.pad_token_id.value_or(config.eos_token_id.empty() ? 0 : config.eos_token_id[0]));
   return out;
 }
 
-namespace {
-
-struct Beam {
-  std::vector<int32_t> tokens;
-  double sum = 0;
+struct Hypothesis {
+  Sequence sequence;
+  double score;
 };
 
 struct Candidate {
@@ -48,117 +76,137 @@ struct Candidate {
 
 /// One sentence of the batch.
 struct Sentence {
-  std::vector<Beam> running;
-  std::vector<Hypothesis> finished;  // best first
+  size_t number = 0;
+  std::vector<double> sums;                                 // of its beams
+  std::vector<Hypothesis> finished;                         // best first
   bool done = false;
 };
 
 class BeamSearch {
  public:
-  BeamSearch(const GenerationOptions& options, int64_t batch, int64_t eos) : o_(options), eos_(int32_t(eos)), sentences_(size_t(batch)) {
-    for (Sentence& s : sentences_) {
-      s.running.resize(size_t(o_.beam));
-      for (size_t k = 1; k < s.running.size(); ++k) s.running[k].sum = -1e9;  // all start alike: only the first may branch
+  BeamSearch(const GenerationConfig& config, int64_t batch) : config_(config), rules_(config), beams_(size_t(config.num_beams)) {
+    for (int64_t b = 0; b < batch; ++b) {
+      Sentence s{.number = size_t(b), .sums = std::vector<double>(beams_, -1e9), .finished = {}};
+      s.sums[0] = 0;                                        // all beams start alike: only the first may branch
+      sentences_.push_back(std::move(s));
     }
+    rows_.sequences.assign(size_t(batch) * beams_, Sequence{int32_t(*config.decoder_start_token_id)});
   }
 
-  /// log_probabilities [batch · beam, V] of step `length` (from 1); fills the rows to continue and their newest tokens.
-  void advance(const std::vector<float>& log_probabilities, int64_t V, int64_t length, std::vector<int32_t>& rows,
-               std::vector<int64_t>& last) {
-    const int64_t K = o_.beam;
-    parallel_for(int64_t(sentences_.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        Sentence& s = sentences_[size_t(b)];
-        std::vector<int32_t> from(static_cast<size_t>(K));
-        if (!s.done) from = advance(s, log_probabilities.data() + b * K * V, V, length);
-        for (int64_t k = 0; k < K; ++k) {
-          rows[size_t(b * K + k)] = int32_t(b * K) + from[size_t(k)];
-          last[size_t(b * K + k)] = s.done ? eos_ : s.running[size_t(k)].tokens.back();
-        }
-      }
-    });
-  }
-
-  bool done() const {
-    return std::all_of(sentences_.begin(), sentences_.end(), [](const Sentence& s) { return s.done; });
-  }
-
-  std::vector<Hypothesis> best() {
-    std::vector<Hypothesis> all;
-    for (Sentence& s : sentences_) all.push_back(std::move(s.finished.front()));
-    return all;
+  Generation run(Context& context, StepDecoder& decoder) {
+    const int64_t kept = int64_t(std::max<size_t>(2, 1 + config_.eos_token_id.size()) * beams_);
+    std::vector<std::vector<Hypothesis>> finished(sentences_.size());
+    while (!sentences_.empty()) {
+      const auto next = continuations(decoder.step(newest(context, rows_.sequences)), rows_.sequences, rules_, kept, true);
+      const size_t before = next.size();
+      advance(next, size_t(kept));
+      for (Sentence& s : sentences_)
+        if (s.done) finished[s.number] = std::move(s.finished);
+      std::erase_if(sentences_, [](const Sentence& s) { return s.done; });
+      if (!sentences_.empty()) reorder(decoder, rows_.from, before);
+    }
+    return result(std::move(finished));
   }
 
  private:
-  double worth(double sum, int64_t length) const { return sum / std::pow(double(length), o_.length_penalty); }
+  double worth(double sum, int64_t length) const { return sum / std::pow(double(length), config_.length_penalty); }
 
-  /// The best `count` continuations, best first; of equals the earlier beam and smaller token.
-  std::vector<Candidate> candidates(const Sentence& s, const float* log_probabilities, int64_t V, size_t count) const {
-    std::vector<Candidate> best;
-    for (size_t k = 0; k < s.running.size(); ++k) {
-      const float* row = log_probabilities + int64_t(k) * V;
-      for (int64_t v = 0; v < V; ++v) {
-        const double sum = s.running[k].sum + double(row[v]);
-        if (best.size() == count && sum <= best.back().sum) continue;
-        if (best.size() == count) best.pop_back();
-        const auto at = std::upper_bound(best.begin(), best.end(), sum, [](double x, const Candidate& c) { return x > c.sum; });
-        best.insert(at, {sum, int32_t(k), int32_t(v)});
+  /// Each sentence takes its step; the rows of those that go on replace the rows.
+  void advance(const std::vector<std::vector<Continuation>>& next, size_t kept) {
+    Rows rows;
+    for (size_t b = 0; b < sentences_.size(); ++b) advance(sentences_[b], b * beams_, candidates(sentences_[b], {next.data() + b * beams_, beams_}, kept), rows);
+    rows_ = std::move(rows);
+  }
+
+  /// The best `count` continuations of a sentence, best first; of equals the earlier beam and smaller token.
+  std::vector<Candidate> candidates(const Sentence& s, std::span<const std::vector<Continuation>> next, size_t count) const {
+    std::vector<Candidate> all;
+    for (size_t k = 0; k < beams_; ++k)
+      for (const Continuation& c : next[k]) all.push_back({s.sums[k] + c.score, int32_t(k), c.token});
+    std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.sum > b.sum; });
+    if (all.size() > count) all.resize(count);
+    return all;
+  }
+
+  void advance(Sentence& s, size_t first_row, const std::vector<Candidate>& best, Rows& rows) const {
+    const auto length = int64_t(rows_.sequences[first_row].size());   // tokens without the start, after this step
+    const bool last_step = length + 1 == config_.longest();
+    const size_t before = rows.from.size();
+    std::vector<double> sums;
+    for (size_t rank = 0; rank < best.size(); ++rank) {
+      const Candidate& c = best[rank];
+      const bool ends = last_step || rules_.ends(c.token);
+      if (ends ? rank >= beams_ : sums.size() == beams_) continue;
+      Sequence sequence = rows_.sequences[first_row + size_t(c.beam)];
+      sequence.push_back(c.token);
+      if (ends) {
+        finish(s, {std::move(sequence), worth(c.sum, length)});
+        continue;
+      }
+      sums.push_back(c.sum);
+      rows.sequences.push_back(std::move(sequence));
+      rows.from.push_back(int32_t(first_row) + c.beam);
+    }
+    s.done = sums.empty() || done(s, sums[0], length);
+    while (!s.done && sums.size() < beams_) {               // the rules left too few: the last beam stands in, and never wins
+      sums.push_back(-std::numeric_limits<double>::infinity());
+      rows.sequences.push_back(Sequence(rows.sequences.back()));
+      rows.from.push_back(int32_t(rows.from.back()));
+    }
+    s.sums = std::move(sums);
+    if (s.done) rows.sequences.resize(before), rows.from.resize(before);
+  }
+
+  void finish(Sentence& s, Hypothesis h) const {
+    const auto at = std::upper_bound(s.finished.begin(), s.finished.end(), h.score, [](double x, const Hypothesis& other) { return x > other.score; });
+    s.finished.insert(at, std::move(h));
+    if (s.finished.size() > beams_) s.finished.pop_back();
+  }
+
+  /// With `sum` the best beam that goes on, after `length` tokens.
+  bool done(const Sentence& s, double sum, int64_t length) const {
+    if (s.finished.size() < beams_) return false;
+    if (config_.early_stopping == EarlyStopping::yes) return true;
+    const bool any_length = config_.early_stopping == EarlyStopping::never && config_.length_penalty > 0;
+    return s.finished.back().score >= worth(sum, any_length ? config_.longest() - 1 : length);
+  }
+
+  Generation result(std::vector<std::vector<Hypothesis>> finished) const {
+    Generation out{.sequences = {}, .scores = {}, .end_tokens = config_.eos_token_id};
+    const auto wanted = size_t(config_.num_return_sequences);
+    for (auto& sentence : finished) {
+      require(sentence.size() >= wanted, "generation: the rules leave {} sequences of a sentence where num_return_sequences is {}; relax them", sentence.size(), wanted);
+      for (size_t i = 0; i < wanted; ++i) {
+        out.sequences.push_back(std::move(sentence[i].sequence));
+        out.scores.push_back(sentence[i].score);
       }
     }
-    return best;
+    const int64_t fill = config_.pad_token_id.value_or(0);  // Hugging Face takes a pad token 0 for none here
+    pad(out.sequences, fill != 0 || config_.eos_token_id.empty() ? fill : config_.eos_token_id[0]);
+    return out;
   }
 
-  std::vector<int32_t> advance(Sentence& s, const float* log_probabilities, int64_t V, int64_t length) const {
-    const size_t K = size_t(o_.beam);
-    const bool last_step = length == o_.max_tokens;
-    const auto all = candidates(s, log_probabilities, V, 2 * K);
-    std::vector<Beam> next;
-    std::vector<int32_t> from;
-    for (size_t rank = 0; rank < all.size(); ++rank) {
-      const Candidate& c = all[rank];
-      const bool ends = c.token == eos_;
-      if ((ends || last_step) && rank < K) finish(s, c, worth(c.sum, length));
-      if (ends || next.size() == K) continue;
-      next.push_back({s.running[size_t(c.beam)].tokens, c.sum});
-      next.back().tokens.push_back(c.token);
-      from.push_back(c.beam);
-    }
-    s.running = std::move(next);
-    s.done =
-        last_step || (s.finished.size() == K && (o_.early_stopping || s.finished.back().score >= worth(s.running.front().sum, length)));
-    return from;
-  }
-
-  void finish(Sentence& s, const Candidate& c, double score) const {
-    const auto at =
-        std::upper_bound(s.finished.begin(), s.finished.end(), score, [](double x, const Hypothesis& h) { return x > h.score; });
-    Hypothesis h{s.running[size_t(c.beam)].tokens, score};
-    if (c.token != eos_) h.tokens.push_back(c.token);
-    s.finished.insert(at, std::move(h));
-    if (s.finished.size() > size_t(o_.beam)) s.finished.pop_back();
-  }
-
-  const GenerationOptions& o_;
-  int32_t eos_;
+  const GenerationConfig& config_;
+  TokenRules rules_;
+  size_t beams_;
   std::vector<Sentence> sentences_;
+  Rows rows_;
 };
 
 }  // namespace
 
-std::vector<Hypothesis> beam_search(Context& context, StepDecoder& decoder, int64_t batch, int64_t bos, int64_t eos,
-                                    const GenerationOptions& options) {
-  options.check();
-  const int64_t rows = batch * options.beam;
-  BeamSearch search(options, batch, eos);
-  std::vector<int64_t> last(size_t(rows), bos);
-  std::vector<int32_t> order(static_cast<size_t>(rows));
-  for (int64_t length = 1; length <= options.max_tokens; ++length) {
-    const Tensor logits = decoder.step(context.from(last.data(), {rows}));
-    search.advance(LogSoftmax{}.forward(logits, nullptr).values<float>(), logits.size(1), length, order, last);
-    if (search.done()) break;
-    decoder.reorder(order);
-  }
-  return search.best();
+std::vector<int32_t> Generation::tokens(size_t i) const {
+  const Sequence& s = sequences.at(i);
+  const auto end = std::find_if(s.begin() + 1, s.end(), [&](int32_t t) { return std::find(end_tokens.begin(), end_tokens.end(), int64_t(t)) != end_tokens.end(); });
+  return {s.begin() + 1, end};
+}
+
+Generation generate(Context& context, StepDecoder& decoder, int64_t batch, const GenerationConfig& config) {
+  config.check();
+  require(config.decoder_start_token_id.has_value(), "generation: decoder_start_token_id is not set, and the model names none");
+  if (batch == 0) return {.sequences = {}, .scores = {}, .end_tokens = config.eos_token_id};
+  if (config.num_beams == 1) return greedy(context, decoder, batch, config);
+  return BeamSearch(config, batch).run(context, decoder);
 }
 
 }  // namespace alinea

@@ -101,10 +101,10 @@ S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const 
   return loss;
 }
 
-std::vector<std::vector<int32_t>> S2TTransformer::greedy(const Tensor& features, const std::vector<int32_t>& frames, int64_t limit) {
+Generation S2TTransformer::translate(const Tensor& features, const std::vector<int32_t>& frames, const GenerationConfig& config) {
   const auto encoded = encoder_.forward(features, frames, {});
   const Tensor states = encoded.states.value();
-  return decoder_.generate(states, encoded.lengths, needs_target_length() ? target_length_.predict(states, encoded.lengths, {}) : std::vector<double>(), {.max_tokens = limit});
+  return decoder_.generate(states, encoded.lengths, needs_target_length() ? target_length_.predict(states, encoded.lengths, {}) : std::vector<double>(), config);
 }
 
 std::vector<Tensor> S2TTransformer::alignments(const Tensor& features, const std::vector<int32_t>& frames, const std::vector<int32_t>& tokens) {

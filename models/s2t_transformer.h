@@ -48,7 +48,7 @@ class S2TTransformer final : public Module {
   S2TLoss loss(const S2TBatch& batch, CrossAttention cross, const LossConfig& weights, const Pass& pass, int64_t wait_k = 1, int64_t ratio = 1);
 
   /// Greedy decoding of whole utterances: token ids without start and end, at most `limit` each.
-  std::vector<std::vector<int32_t>> greedy(const Tensor& features, const std::vector<int32_t>& frames, int64_t limit);
+  Generation translate(const Tensor& features, const std::vector<int32_t>& frames, const GenerationConfig& config);
 
   /// Alignments alpha [1, 1 or H, T, J] of each layer for given target tokens (teacher forcing), for plots.
   std::vector<Tensor> alignments(const Tensor& features, const std::vector<int32_t>& frames, const std::vector<int32_t>& tokens);

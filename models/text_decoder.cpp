@@ -68,12 +68,15 @@ TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memo
   return out;
 }
 
-TextDecoder::State TextDecoder::begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths, std::vector<double> expected) {
+TextDecoder::State TextDecoder::begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths, std::vector<double> expected, int64_t beams) {
   State s;
+  s.beams = beams, s.items = size_t(batch);
+  std::vector<double> each;                                 // of every hypothesis
+  for (size_t i = 0; i < expected.size() * size_t(beams); ++i) each.push_back(expected[i / size_t(beams)]);
   std::vector<double> source(lengths.begin(), lengths.end());
   if (source.empty()) source.assign(size_t(batch), double(state_capacity));
   for (Layer& layer : layers_) {
-    s.self.push_back(layer.self.begin(context_, {.batch = batch, .capacity = token_capacity, .lengths = {}, .extents = {expected, expected}}));
+    s.self.push_back(layer.self.begin(context_, {.batch = batch * beams, .capacity = token_capacity, .lengths = {}, .extents = {each, each}}));
     s.cross.push_back(layer.cross.begin(context_, {.batch = batch, .capacity = state_capacity, .lengths = lengths, .extents = {source, expected}}));
   }
   return s;
@@ -129,8 +132,13 @@ void TextDecoder::undo(State& state) {
   --state.tokens;
 }
 
-void TextDecoder::reorder(State& state, std::span<const int32_t> beams) {
-  for (auto& s : state.self) s->reorder(beams);
+void TextDecoder::reorder(State& state, std::span<const int32_t> rows) {
+  for (auto& s : state.self) s->reorder(rows);
+  std::vector<int32_t> items;
+  for (size_t r = 0; r < rows.size(); r += size_t(state.beams)) items.push_back(rows[r] / int32_t(state.beams));
+  if (items.size() == state.items) return;                  // every item is still there, in its place
+  for (auto& s : state.cross) s->reorder(items);
+  state.items = items.size();
 }
 
 namespace {
@@ -148,25 +156,14 @@ class DecoderSteps final : public StepDecoder {
 
 }  // namespace
 
-std::vector<std::vector<int32_t>> TextDecoder::generate(const Tensor& memory, const std::vector<int32_t>& lengths, const std::vector<double>& expected,
-                                                        const GenerationOptions& options) {
-  options.check();
-  const int64_t B = memory.size(0), S = memory.size(1), K = options.beam;
-  const Tensor repeated = K == 1 ? memory : context_.empty({B * K, S, memory.size(2)}, memory.dtype());
-  std::vector<int32_t> real;
-  std::vector<double> known;
-  for (int64_t row = 0; row < B * K; ++row) {
-    if (K > 1) repeated.slice(0, row, row + 1).copy_from(memory.slice(0, row / K, row / K + 1));
-    real.push_back(lengths[size_t(row / K)]);
-    if (!expected.empty()) known.push_back(expected[size_t(row / K)]);
-  }
-  State state = begin(B * K, options.max_tokens, S, real, known);
-  read(state, repeated);
+Generation TextDecoder::generate(const Tensor& memory, const std::vector<int32_t>& lengths, const std::vector<double>& expected, const GenerationConfig& config) {
+  config.check();
+  const GenerationConfig own = config.with_tokens(config_.bos_token, config_.eos_token, config_.pad_token);
+  const int64_t B = memory.size(0), fed = std::min(own.longest() - 1, config_.max_positions);   // the last token is not
+  State state = begin(B, fed, memory.size(1), lengths, expected, own.num_beams);
+  read(state, memory);
   DecoderSteps steps(*this, std::move(state));
-  if (K == 1) return greedy_search(context_, steps, B, config_.bos_token, config_.eos_token, options.max_tokens);
-  std::vector<std::vector<int32_t>> out;
-  for (Hypothesis& h : beam_search(context_, steps, B, config_.bos_token, config_.eos_token, options)) out.push_back(std::move(h.tokens));
-  return out;
+  return alinea::generate(context_, steps, B, own);
 }
 
 void TextDecoder::visit(const std::string& prefix, const Visitor& v) {

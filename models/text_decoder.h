@@ -26,27 +26,29 @@ class TextDecoder final : public Module {
   /// extents: lengths of source and target per item (cosFormer).
   Output forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Extents& extents, const Pass& pass);
 
-  /// Step-by-step decoding of `batch` items.
+  /// Step-by-step decoding of `batch` items; each may be followed by `beams` hypotheses, which share what was read.
   struct State {
     std::vector<std::unique_ptr<AttentionState>> self, cross;
+    int64_t beams = 1;
+    size_t items = 0;
     int64_t tokens = 0, states = 0;
     Tensor window;                                          // the newest states, as many as its pooling window holds [B,n,C]
   };
   /// expected: predicted target lengths per item, where needs_target_length().
-  State begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths = {}, std::vector<double> expected = {});
+  State begin(int64_t batch, int64_t token_capacity, int64_t state_capacity, std::vector<int32_t> lengths = {}, std::vector<double> expected = {}, int64_t beams = 1);
   bool needs_target_length() const;
   /// Adds encoder states [B,n,C] to what the next steps see.
   void read(State& state, const Tensor& memory);
-  /// One token per item: logits [B,V]; votes (when wanted, batch 1) get p of every layer and head on the newest pooled column.
+  /// One token per hypothesis: logits [B,V]; votes (when wanted, batch 1) get p of every layer and head on the newest pooled column.
   Tensor step(State& state, const Tensor& ids, std::vector<PolicyVote>* votes = nullptr);
   /// Forgets the last step, so that it can be done again after more was read.
   void undo(State& state);
 
-  /// Item b continues what item beams[b] has written. Beams stay among rows that share one source: what was read is not moved.
-  void reorder(State& state, std::span<const int32_t> beams);
+  /// From now on there are rows.size() hypotheses, and r continues what rows[r] has written. They stay within their item; items may leave.
+  void reorder(State& state, std::span<const int32_t> rows);
 
-  /// Greedy (beam 1) or beam search on encoder states [B,S,C] of which `lengths` are real: token ids without start and end.
-  std::vector<std::vector<int32_t>> generate(const Tensor& memory, const std::vector<int32_t>& lengths, const std::vector<double>& expected, const GenerationOptions& options);
+  /// Greedy or beam search on encoder states [B,S,C] of which `lengths` are real. Tokens that `config` does not name are the model's.
+  Generation generate(const Tensor& memory, const std::vector<int32_t>& lengths, const std::vector<double>& expected, const GenerationConfig& config);
 
   bool has_policy() const { return policy_.has_value(); }
   /// [V,C]: also the output projection, and the source's embedding of a model that shares it.

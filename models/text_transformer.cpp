@@ -55,9 +55,9 @@ Variable TextTransformer::loss(const TextBatch& batch, double smoothing, const P
   return length ? add(words, length) : words;
 }
 
-std::vector<std::vector<int32_t>> TextTransformer::translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationOptions& options) {
+Generation TextTransformer::translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationConfig& config) {
   const Tensor states = encoder_.forward(source, lengths, rarity_of(source), source_table(), {}).value();
-  return decoder_.generate(states, lengths, needs_target_length() ? target_length_.predict(states, lengths, source) : std::vector<double>(), options);
+  return decoder_.generate(states, lengths, needs_target_length() ? target_length_.predict(states, lengths, source) : std::vector<double>(), config);
 }
 
 void TextTransformer::set_dropout(double blocks, double attention, double activation) {

@@ -45,8 +45,8 @@ class TextTransformer final : public Module {
   /// Logits [B,T,V] of every target token, teacher forced.
   Variable logits(const TextBatch& batch, const Pass& pass);
 
-  /// Translations of source ids i64 [B,S] (with their end token): token ids without start and end.
-  std::vector<std::vector<int32_t>> translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationOptions& options);
+  /// Translations of source ids i64 [B,S] (with their end token).
+  Generation translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationConfig& config);
 
   void set_dropout(double blocks, double attention, double activation);
   const TextConfig& config() const { return config_; }

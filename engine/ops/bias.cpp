@@ -4,20 +4,12 @@
 
 #include "engine/core/device.h"
 #include "engine/core/parallel.h"
-#include "engine/core/vec.h"
+#include "engine/ops/activate.h"
 #include "engine/ops/cuda_kernels.h"
 
 namespace alinea {
 
 namespace {
-
-template <Vector V>
-ALINEA_INLINE V activate(V x, Activation a) {
-  using T = Lane<V>;
-  if (a == Activation::relu) return x < 0 ? splat(T(0)) : x;   // NaN passes
-  if (a == Activation::gelu) return x * T(0.5) * (T(1) + erf(x * T(0.70710678118654752)));
-  return x;
-}
 
 // act'(·): from y for relu, from h for gelu (Φ(h) + h φ(h)).
 template <Vector V>

@@ -2,6 +2,7 @@
 
 #include "engine/core/parallel.h"
 #include "engine/core/vec.h"
+#include "engine/ops/few_rows.h"
 
 namespace alinea {
 
@@ -52,7 +53,15 @@ Tensor Embedding::forward(const Tensor& weight, const Tensor& ids, Saved* kept) 
                  place(ids.shape(), i), id[i], vocabulary);
   Shape shape = ids.shape();
   shape.dim[shape.rank++] = width;
-  const Tensor y = weight.context().empty(shape, weight.dtype());
+  const bool stored = weight.dtype() == DType::bf16;
+  require(!stored || !kept, "embedding: weight {} is bf16 and has no gradient; for training convert the weights with to(DType::f32)", weight.shape());
+  const Tensor y = weight.context().empty(shape, stored ? DType::f32 : weight.dtype());
+  if (stored) {
+    float* to = y.data<float>();
+    for (int64_t r = 0; r < rows; ++r) widen(weight.data<bf16>() + id[r] * width, to + r * width, width);
+    for (int64_t i = 0; i < rows * width; ++i) to[i] *= float(scale);
+    return y;
+  }
   with_float(weight.dtype(), "embedding", [&]<class T>() {
     const T* from = weight.data<T>();
     T* to = y.data<T>();

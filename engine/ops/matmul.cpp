@@ -2,7 +2,9 @@
 
 #include "engine/blas/gemm.h"
 #include "engine/core/device.h"
+#include "engine/core/parallel.h"
 #include "engine/ops/bias.h"
+#include "engine/ops/few_rows.h"
 
 namespace alinea {
 
@@ -14,14 +16,41 @@ void ProductSaved::keep(const Tensor& input, const Tensor& weights, const Tensor
   if (activation == Activation::gelu) hidden = h;
 }
 
+namespace {
+
+// h = x Wᵀ with bf16 weights, which are widened panel by panel.
+void stored_product(const Tensor& x, const Tensor& weight, const Tensor& h) {
+  const int64_t rows = x.shape().rows(), in = weight.size(1), out = weight.size(0), panel = std::clamp<int64_t>((1 << 19) / std::max<int64_t>(1, in), 64, 1024);
+  const Tensor wide = x.context().empty({std::min(panel, out), in}, DType::f32);
+  float* to = wide.data<float>();
+  for (int64_t o = 0; o < out; o += panel) {
+    const int64_t n = std::min(panel, out - o);
+    const bf16* from = weight.data<bf16>() + o * in;
+    parallel_for(n * in, 1 << 15, [&](int64_t begin, int64_t end) { widen(from + begin, to + begin, end - begin); });
+    gemm(x.context(), Gemm{.transpose_b = true, .m = rows, .n = n, .k = in, .lda = in, .ldb = in, .ldc = out}, x.data<float>(), to, h.data<float>() + o);
+  }
+}
+
+}  // namespace
+
 Tensor Linear::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const {
   require(weight.rank() == 2 && x.rank() >= 1 && x.shape().last() == weight.size(1),
           "linear: x is {} and weight is {}; the last axis of x must equal the last axis of weight [O, C]", x.shape(), weight.shape());
   require(!bias || bias.shape() == Shape{weight.size(0)}, "linear: bias is {}, weight {} needs [{}]", bias.shape(), weight.shape(), weight.size(0));
-  require(x.dtype() == weight.dtype(), "linear: x is {} and weight is {}; both must have one dtype", x.dtype(), weight.dtype());
+  const bool stored = weight.dtype() == DType::bf16 && x.dtype() == DType::f32;
+  require(x.dtype() == weight.dtype() || stored, "linear: x is {} and weight is {}; both must have one dtype, or x f32 and weight bf16", x.dtype(), weight.dtype());
+  require(!bias || bias.dtype() == x.dtype(), "linear: bias is {} and x is {}; both must have one dtype", bias.dtype(), x.dtype());
+  require(!stored || !kept, "linear: weight {} is bf16 and has no gradient; for training convert the weights with to(DType::f32)", weight.shape());
   same_device("linear", x, weight, bias);
   const int64_t rows = x.shape().rows(), in = weight.size(1), out = weight.size(0);
+  const bool on_cpu = x.context().device() == Device::cpu;
+  if (on_cpu && !kept && rows <= most_few_rows) return few_rows_linear(x, weight, bias, activation);
   Tensor h = x.context().empty(x.shape().with_last(out), x.dtype());
+  if (stored) {
+    cpu_only(weight, "linear with bf16 weights");
+    stored_product(x, weight, h);
+    return bias_activation(h, bias, activation, false);
+  }
   with_float(x.dtype(), "linear", [&]<class T>() {
     gemm(x.context(), Gemm{.transpose_b = true, .m = rows, .n = out, .k = in, .lda = in, .ldb = in, .ldc = out}, x.data<T>(), weight.data<T>(), h.data<T>());
   });

@@ -16,7 +16,7 @@ struct ProductSaved {
 
 /// y = act(x Wᵀ + b).   x [..., C]  W [O, C]  b [O] or none  ->  y [..., O]
 ///   with h = x Wᵀ + b and g' = g ⊙ act'(h):   dx = g' W,   dW = g'ᵀ x,   db = Σ_rows g'
-/// x: rows contiguous. Keeps x, W; for relu y, for gelu h.
+/// x: rows contiguous. Keeps x, W; for relu y, for gelu h. W may be stored as bf16 where x is f32 and nothing is kept: half the memory, f32 arithmetic.
 struct Linear {
   Activation activation = Activation::none;
   using Saved = ProductSaved;

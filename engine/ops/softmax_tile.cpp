@@ -73,13 +73,19 @@ ALINEA_KERNEL void slopes_of(const SoftmaxSlopes<T>& t) {
   }
 }
 
+template <bool placed, class T>
+ALINEA_INLINE int64_t place_of(const SoftmaxRow<T>& t, int64_t j) {
+  if constexpr (placed) return t.places[j];
+  return j;
+}
+
 // Scores of `lanes` columns at once: one sum per column, then a transpose turns sixteen horizontal sums into sixteen additions.
-template <class T>
+template <bool placed, class T>
 ALINEA_INLINE Vec<T> scores_of(const SoftmaxRow<T>& t, int64_t j) {
   constexpr int64_t L = lanes<T>;
   Vec<T> s[L];
   for (int64_t i = 0; i < L; ++i) {
-    const T* k = t.k + std::min(j + i, t.visible - 1) * t.k_step;
+    const T* k = t.k + place_of<placed>(t, std::min(j + i, t.visible - 1)) * t.k_step;
     Vec<T> acc{};
     int64_t d = 0;
     for (; d + L <= t.width; d += L) acc += load(t.q + d) * load(k + d);
@@ -93,32 +99,34 @@ ALINEA_INLINE Vec<T> scores_of(const SoftmaxRow<T>& t, int64_t j) {
 }
 
 // y = factor · Σ_j scores_j v_j, W vectors of it: v is read once, in order; two chains each hide the latency of the additions.
-template <class T, int W>
+template <int W, bool placed, class T>
 ALINEA_INLINE void weighted_values(const SoftmaxRow<T>& t, int64_t d, T factor) {
   Vec<T> even[W] = {}, odd[W] = {};
-  const T* v = t.v + d;
+  const auto at = [&](int64_t j) __attribute__((always_inline)) { return t.v + place_of<placed>(t, j) * t.v_step + d; };
   int64_t j = 0;
-  for (; j + 1 < t.visible; j += 2, v += 2 * t.v_step)
+  for (; j + 1 < t.visible; j += 2) {
+    const T *one = at(j), *other = at(j + 1);
 #pragma GCC unroll 4
     for (int w = 0; w < W; ++w) {
-      even[w] += t.scores[j] * load(v + w * lanes<T>);
-      odd[w] += t.scores[j + 1] * load(v + t.v_step + w * lanes<T>);
+      even[w] += t.scores[j] * load(one + w * lanes<T>);
+      odd[w] += t.scores[j + 1] * load(other + w * lanes<T>);
     }
+  }
 #pragma GCC unroll 4
   for (int w = 0; w < W; ++w) {
-    if (j < t.visible) even[w] += t.scores[j] * load(v + w * lanes<T>);
+    if (j < t.visible) even[w] += t.scores[j] * load(at(j) + w * lanes<T>);
     store(t.y + d + w * lanes<T>, (even[w] + odd[w]) * factor);
   }
 }
 
-template <class T>
+template <bool placed, class T>
 ALINEA_KERNEL void one_row(const SoftmaxRow<T>& t) {
   constexpr int64_t L = lanes<T>;
   constexpr T lowest = -std::numeric_limits<T>::infinity();
   const int64_t n = t.visible;
   Vec<T> top = Vec<T>{} + lowest, total{};
   for (int64_t j = 0; j < n; j += L) {
-    const Vec<T> s = scores_of(t, j);
+    const Vec<T> s = scores_of<placed>(t, j);
     top = max(top, j + L <= n ? s : first_lanes(s, n - j, lowest));
     store(t.scores + j, s);
   }
@@ -131,11 +139,11 @@ ALINEA_KERNEL void one_row(const SoftmaxRow<T>& t) {
   }
   const T z = sum(total), rcp = n > 0 ? 1 / z : T(0);
   int64_t d = 0;
-  for (; d + 4 * L <= t.width; d += 4 * L) weighted_values<T, 4>(t, d, rcp);
-  for (; d + L <= t.width; d += L) weighted_values<T, 1>(t, d, rcp);
+  for (; d + 4 * L <= t.width; d += 4 * L) weighted_values<4, placed>(t, d, rcp);
+  for (; d + L <= t.width; d += L) weighted_values<1, placed>(t, d, rcp);
   if (const int64_t rest = t.width - d; rest > 0) {
     Vec<T> y{};
-    for (int64_t j = 0; j < n; ++j) y += t.scores[j] * load_part(t.v + j * t.v_step + d, rest);
+    for (int64_t j = 0; j < n; ++j) y += t.scores[j] * load_part(t.v + place_of<placed>(t, j) * t.v_step + d, rest);
     store_part(t.y + d, y * rcp, rest);
   }
   if (t.log_sum) *t.log_sum = n > 0 ? most + std::log(z) : T(0);
@@ -191,7 +199,7 @@ void online_softmax(const OnlineSoftmax<T>& t) { online(t); }
 template <class T>
 void softmax_slopes(const SoftmaxSlopes<T>& t) { slopes_of(t); }
 template <class T>
-void softmax_row(const SoftmaxRow<T>& t) { one_row(t); }
+void softmax_row(const SoftmaxRow<T>& t) { t.places ? one_row<true>(t) : one_row<false>(t); }
 template <class T>
 void row_products(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t rows, int64_t width, T* out) {
   products(a, a_step, b, b_step, rows, width, out);

@@ -33,6 +33,7 @@ template <class T>
 void softmax_slopes(const SoftmaxSlopes<T>& t);
 
 /// One query row against a head's keys and values: y = softmax(scale · q·k) v over `visible` columns. scores: room for visible in whole vectors.
+/// Column j lies at places[j] steps from k and v, or at j steps.
 template <class T>
 struct SoftmaxRow {
   const T *q, *k;
@@ -40,7 +41,8 @@ struct SoftmaxRow {
   const T* v;
   int64_t v_step, visible, width;
   T scale;
-  T *scores, *y, *log_sum;                                   // log_sum may be none
+  T *scores, *y, *log_sum = nullptr;                         // log_sum may be none
+  const int64_t* places = nullptr;
 };
 template <class T>
 void softmax_row(const SoftmaxRow<T>& t);

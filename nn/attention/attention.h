@@ -36,6 +36,17 @@ struct DecodeStart {
   int64_t batch = 1, capacity = 1;                          // items; columns that will ever be appended, at most
   std::vector<int32_t> lengths;                             // how many of the appended columns are real per item (empty: all)
   Extents extents;                                          // cosFormer: one value per item on each side
+  /// Item i becomes what item items[i] was.
+  void select(std::span<const int32_t> items) {
+    const auto take = [&](auto& values) {
+      if (values.empty()) return;
+      auto old = std::move(values);
+      values.clear();
+      for (const int32_t i : items) values.push_back(old[size_t(i)]);
+    };
+    batch = int64_t(items.size());
+    take(lengths), take(extents.source), take(extents.target);
+  }
 };
 
 /// Further columns: k, v [B,H,n,D] and, for structured families that choose columns, their tokens' rarity [B,n].
@@ -50,8 +61,8 @@ class AttentionState {
   virtual void append(const Columns& columns) = 0;
   /// Forgets what the last append added (a row that is computed again after more source was read).
   virtual void undo() = 0;
-  /// Item b continues what item beams[b] remembered.
-  virtual void reorder(std::span<const int32_t> beams) = 0;
+  /// From now on there are items.size() items, at most as many as at the start, and item i continues what item items[i] remembered.
+  virtual void reorder(std::span<const int32_t> items) = 0;
   virtual int64_t bytes() const = 0;
 };
 
@@ -67,7 +78,8 @@ class Attention : public Module {
  public:
   virtual AttentionOutput forward(const AttentionInput& in) = 0;
   virtual std::unique_ptr<AttentionState> begin(Context& context, const DecodeStart& start) = 0;
-  /// q [B,H,T,D], rows first_row …: every row sees all columns appended so far -> [B,H,T,D].
+  /// q [R,H,T,D], rows first_row …: every row sees all columns appended so far -> [R,H,T,D]. R is a multiple of the state's items: the rows
+  /// of one item follow one another, as beams that share one source.
   virtual Tensor step(AttentionState& state, const Tensor& q, int64_t first_row) = 0;
   /// [B,H,T,S]: quadratic, for plots and analysis only.
   virtual Tensor weights(const AttentionInput& in) = 0;

@@ -53,10 +53,14 @@ class LinearSums final : public AttentionState {
     previous_.clear();
     used_ -= last_, last_ = 0;
   }
-  void reorder(std::span<const int32_t> beams) override {
+  void reorder(std::span<const int32_t> items) override {
+    std::vector<int> uses(items_.size());
     std::vector<LinearAttentionState> next;
-    for (const int32_t b : beams) next.push_back(items_[size_t(b)].clone());
+    if (!items_.empty())
+      for (const int32_t i : items) next.push_back(uses[size_t(i)]++ == 0 ? items_[size_t(i)] : items_[size_t(i)].clone());   // the first keeps the sums
     items_ = std::move(next);
+    previous_.clear();
+    start_.select(items);
   }
   int64_t bytes() const override {
     int64_t n = 0;
@@ -66,7 +70,8 @@ class LinearSums final : public AttentionState {
   Tensor step(const Tensor& q, int64_t first_row) const {
     require(!items_.empty(), "linear attention: a step before anything was appended");
     const Tensor y = context_.empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.dtype()).permute({0, 2, 1, 3});
-    for (int64_t b = 0; b < start_.batch; ++b) y.slice(0, b, b + 1).copy_from(items_[size_t(b)].step(q.slice(0, b, b + 1), first_row));
+    const int64_t share = q.size(0) / start_.batch;
+    for (int64_t r = 0; r < q.size(0); ++r) y.slice(0, r, r + 1).copy_from(items_[size_t(r / share)].step(q.slice(0, r, r + 1), first_row));
     return y;
   }
 

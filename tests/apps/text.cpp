@@ -40,7 +40,7 @@ void make_corpus(const fs::path& folder, bool joint = true) {
 Config tiny(const fs::path& data, int steps) {
   Config c = Config::text(
       R"({"batch_tokens": 80, "log_every": 1, "save_every": 100, "schedule": {"kind": "constant", "warmup": 5}, "optimizer": {"lr": 5e-3},
-                              "validation": {"every": 0, "decoding": {"max_tokens": 12}},
+                              "validation": {"every": 0, "decoding": {"max_new_tokens": 12}},
                               "model": {"model_type": "alinea_text", "d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64,
                                         "share_embeddings": true}})",
       "tiny");
@@ -130,7 +130,7 @@ TEST_CASE("experiment: cells are trained and scored once, an interrupted one con
   make_corpus(f.path);
   write_atomically(f.path / "base.json", tiny(f.path / "data", 6).dump());
   const auto write_experiment = [&](const std::string& cells) {
-    write_atomically(f.path / "e.json", R"({"base": "base.json", "decoding": {"max_tokens": 10}, "cells": [)" + cells + "]}");
+    write_atomically(f.path / "e.json", R"({"base": "base.json", "decoding": {"max_new_tokens": 10}, "cells": [)" + cells + "]}");
   };
   const std::string softmax = R"({"name": "softmax"})",
                     linear = R"({"name": "linear", "set": {"model.attention.encoder_self": "linear", "seed": 4}})";

@@ -51,58 +51,6 @@ Tensor rarity_of(const TextBatch& batch, const std::vector<float>& each) {
   return Context::cpu().from(r.data(), batch.source.shape());
 }
 
-// Logits that depend on the last token and the number of steps alone: every sequence's score can be written down.
-class Chain final : public StepDecoder {
- public:
-  Chain(int64_t rows, int64_t words, uint64_t seed) : rows_(rows), words_(words), seed_(seed), history_(size_t(rows)) {}
-  double log_probability(const std::vector<int32_t>& prefix, int32_t token) const {
-    double sum = 0;
-    for (int64_t v = 0; v < words_; ++v) sum += std::exp(logit(prefix, v));
-    return logit(prefix, token) - std::log(sum);
-  }
-  Tensor step(const Tensor& last) override {
-    const auto ids = last.values<int64_t>();
-    std::vector<float> out;
-    for (int64_t r = 0; r < rows_; ++r) {
-      history_[size_t(r)].push_back(int32_t(ids[size_t(r)]));
-      for (int64_t v = 0; v < words_; ++v) out.push_back(float(logit(history_[size_t(r)], v)));
-    }
-    return Context::cpu().from(out.data(), {rows_, words_});
-  }
-  void reorder(std::span<const int32_t> rows) override {
-    auto old = history_;
-    for (size_t r = 0; r < rows.size(); ++r) history_[r] = old[size_t(rows[r])];
-  }
-
- private:
-  // A pure function of the whole prefix, so that a wrong reorder shows.
-  double logit(const std::vector<int32_t>& prefix, int64_t v) const {
-    RandomKey key{seed_};
-    for (const int32_t t : prefix) key = key.child(uint64_t(t));
-    return 2 * Draw(key.child(uint64_t(v))).normal() + (v == 1 ? 0.3 : 0);
-  }
-  int64_t rows_, words_;
-  uint64_t seed_;
-  std::vector<std::vector<int32_t>> history_;
-};
-
-// The best sequence of at most `limit` tokens by trying all.
-void search_all(const Chain& chain, std::vector<int32_t>& prefix, double sum, int64_t words, int64_t limit, double penalty,
-                Hypothesis& best) {
-  const int64_t length = int64_t(prefix.size());  // with the start token: the number of the next step
-  for (int32_t v = 0; v < words; ++v) {
-    const double s = sum + chain.log_probability(prefix, v), worth = s / std::pow(double(length), penalty);
-    if ((v == 1 || length == limit) && worth > best.score) {
-      best = {{prefix.begin() + 1, prefix.end()}, worth};
-      if (v != 1) best.tokens.push_back(v);
-    }
-    if (v == 1 || length == limit) continue;
-    prefix.push_back(v);
-    search_all(chain, prefix, s, words, limit, penalty, best);
-    prefix.pop_back();
-  }
-}
-
 }  // namespace
 
 TEST_CASE("text: gradients of a whole step equal central differences in double") {
@@ -188,53 +136,38 @@ TEST_CASE("text: cached decoding gives the logits of the full forward pass, for 
   }
 }
 
-TEST_CASE("text: greedy search is beam search with one beam, whatever the length penalty") {
-  for (uint64_t seed = 0; seed < 20; ++seed)
-    for (const double penalty : {0.0, 1.0}) {
-      Chain a(3, 7, seed), b(3, 7, seed);
-      const auto greedy = greedy_search(Context::cpu(), a, 3, 1, 1, 9);
-      const auto beam = beam_search(Context::cpu(), b, 3, 1, 1, {.beam = 1, .max_tokens = 9, .length_penalty = penalty});
-      for (size_t i = 0; i < 3; ++i) CHECK(greedy[i] == beam[i].tokens);
-    }
+// Σ log p of a sentence's sequence, from the full forward pass.
+static double teacher_forced(TextTransformer& model, const TextBatch& batch, int64_t item, const std::vector<int32_t>& sequence) {
+  const int64_t S = batch.source_lengths[size_t(item)], T = int64_t(sequence.size()) - 1;
+  std::vector<int64_t> in(sequence.begin(), sequence.end() - 1);
+  TextBatch one;
+  one.source = batch.source.slice(0, item, item + 1).slice(1, 0, S).compact(), one.source_lengths = {int32_t(S)};
+  one.decoder_in = Context::cpu().from(in.data(), {1, T}), one.target_lengths = {int32_t(T)};
+  const auto p = LogSoftmax{}.forward(model.logits(one, {}).value(), nullptr).values<double>();
+  double sum = 0;
+  for (int64_t t = 0; t < T; ++t) sum += p[size_t(t * model.config().target_words + sequence[size_t(t + 1)])];
+  return sum;
 }
 
-TEST_CASE("text: a beam as wide as the tree finds the best sequence of all, narrower ones never a better one") {
-  for (uint64_t seed = 0; seed < 8; ++seed)
-    for (const double penalty : {0.0, 0.6, 1.0}) {
-      constexpr int64_t words = 9, limit = 3;
-      Chain reference(1, words, seed);
-      std::vector<int32_t> prefix{1};
-      Hypothesis best{{}, -1e30};
-      search_all(reference, prefix, 0, words, limit, penalty, best);
-      for (const int64_t beam : {1, 2, 4, 100}) {
-        Chain chain(2 * beam, words, seed);
-        const auto found = beam_search(Context::cpu(), chain, 2, 1, 1, {.beam = beam, .max_tokens = limit, .length_penalty = penalty});
-        CHECK(found[0].score <= best.score + 1e-5);
-        if (beam == 100) CHECK(found[0].tokens == best.tokens);
-        CHECK(found[1].tokens == found[0].tokens);
-        // The score that is reported belongs to the tokens that are reported.
-        std::vector<int32_t> so_far{1};
-        double sum = 0;
-        for (const int32_t t : found[0].tokens) sum += reference.log_probability(so_far, t), so_far.push_back(t);
-        const bool ended = int64_t(found[0].tokens.size()) < limit;
-        if (ended) sum += reference.log_probability(so_far, 1);
-        CHECK(found[0].score == doctest::Approx(sum / std::pow(double(found[0].tokens.size() + ended), penalty)).epsilon(1e-4));
-      }
-    }
-}
-
-TEST_CASE("text: beam search keeps its rows straight in a real model: batched equals one by one") {
-  for (const char* family : {"softmax", "linear"}) {
+TEST_CASE("text: beam search keeps its rows straight in a real model: scores are those of the full pass, batched equals one by one") {
+  const std::string cases[][2] = {{R"("softmax")", R"("softmax")"}, {R"("linear")", R"("linear")"}, {R"({"name": "structured", "window": 2})", R"("softmax")"},
+                                  {R"({"name": "linear", "feature_map": "favor"})", R"({"name": "linear", "feature_map": "elu"})"}};
+  for (const auto& one : cases) {
     TextConfig c = small(true);
-    c.attention.decoder_self = c.attention.decoder_cross = family;
+    Config choices = Config::text("{\"decoder_self\": " + one[0] + ", \"decoder_cross\": " + one[1] + "}", "case");
+    c.attention.fields(choices);
     TextTransformer model(Context::cpu(), c, RandomKey{21});
     const TextBatch batch = batch_of(c);
-    for (const int64_t beam : {1, 3}) {
-      const GenerationOptions options{.beam = beam, .max_tokens = 8};
-      const auto all = model.translate(batch.source, batch.source_lengths, options);
+    for (const int64_t beam : {1, 3, 5}) {
+      const GenerationConfig config{.num_beams = beam, .max_new_tokens = 8, .length_penalty = 0};
+      const Generation all = model.translate(batch.source, batch.source_lengths, config);
       for (int64_t b = 0; b < 3; ++b) {
         const int32_t S = batch.source_lengths[size_t(b)];
-        CHECK(model.translate(batch.source.slice(0, b, b + 1).slice(1, 0, S).compact(), {S}, options)[0] == all[size_t(b)]);
+        CHECK(model.translate(batch.source.slice(0, b, b + 1).slice(1, 0, S).compact(), {S}, config).tokens(0) == all.tokens(size_t(b)));
+        if (beam == 1) continue;
+        std::vector<int32_t> sequence = all.sequences[size_t(b)];
+        while (sequence.back() == c.pad_token || (sequence.size() > 2 && sequence.back() == c.eos_token && sequence[sequence.size() - 2] == c.eos_token)) sequence.pop_back();
+        CHECK(all.scores[size_t(b)] == doctest::Approx(teacher_forced(model, batch, b, sequence)).epsilon(1e-5));
       }
     }
   }
@@ -264,10 +197,10 @@ TEST_CASE("text: shared embeddings are one parameter; one batch is learnt by hea
   CHECK(last < 0.05);
   const auto labels = batch.labels.values<int64_t>();
   for (const int64_t beam : {1, 4}) {
-    const auto translated = model.translate(batch.source, batch.source_lengths, {.beam = beam, .max_tokens = 10});
+    const Generation translated = model.translate(batch.source, batch.source_lengths, {.num_beams = beam, .max_new_tokens = 10});
     for (int64_t b = 0; b < 3; ++b) {
       const auto begin = labels.begin() + b * 6;
-      CHECK(translated[size_t(b)] == std::vector<int32_t>(begin, begin + batch.target_lengths[size_t(b)] - 1));
+      CHECK(translated.tokens(size_t(b)) == std::vector<int32_t>(begin, begin + batch.target_lengths[size_t(b)] - 1));
     }
   }
 }
