@@ -121,6 +121,12 @@ Transcript CtcTokenizer::transcript(std::span<const LabelSpan> spans, const Tran
   return t;
 }
 
+std::unique_ptr<CtcTokenizer> open_ctc_tokenizer(const std::filesystem::path& directory) {
+  std::unique_ptr<Tokenizer> any = open_tokenizer(directory);
+  require_data(any->kind() == "Wav2Vec2CTCTokenizer", "{}: its tokenizer is a {}; a CTC model needs a Wav2Vec2CTCTokenizer (vocab.json)", directory.string(), any->kind());
+  return std::unique_ptr<CtcTokenizer>(static_cast<CtcTokenizer*>(any.release()));
+}
+
 void make_ctc_tokenizer(std::span<const std::string> sentences, bool lower_case, const std::filesystem::path& directory) {
   std::set<char32_t> characters;
   for (const std::string& sentence : sentences)

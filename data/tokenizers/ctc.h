@@ -61,6 +61,9 @@ class CtcTokenizer final : public Tokenizer {
   AtomicTokens atomic_;
 };
 
+/// The tokenizer of a directory that must be one for CTC: Error{data} for another kind.
+std::unique_ptr<CtcTokenizer> open_ctc_tokenizer(const std::filesystem::path& directory);
+
 /// Writes a directory with the characters of the sentences in the order of their code points, after <pad> <s> </s> <unk> |. `lower_case`: the
 /// vocabulary is in upper case, texts are read in any case and written in lower case.
 void make_ctc_tokenizer(std::span<const std::string> sentences, bool lower_case, const std::filesystem::path& directory);
