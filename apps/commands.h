@@ -32,6 +32,7 @@ void add_inspect(Command program, Run& run);
 void add_op(Command program, Run& run);
 void add_plot(Command program, Run& run);
 void add_score(Command program, Run& run);
+void add_tokenizer(Command program, Run& run);
 void add_train(Command program, Run& run);
 void add_translate(Command program, Run& run);
 

@@ -222,8 +222,9 @@ int explain_model(const ExplainOptions& o) {
 
 int explain(const ExplainOptions& o) {
   if (o.subject == "attention") return explain_attention(o);
+  if (o.subject == "tokens") return explain_tokens(o);
   require(o.family.empty(), "explain {}: takes no second name '{}'", o.subject, o.family);
-  require(fs::exists(o.subject), "explain: '{}' is neither a run, a model folder, a configuration file nor the word attention", o.subject);
+  require(fs::exists(o.subject), "explain: '{}' is neither a run, a model folder, a configuration file nor the word attention or tokens", o.subject);
   require(o.batch > 0 && o.frames > 0 && o.source_tokens > 0 && o.tokens > 0, "explain: --batch, --frames, --source-tokens and --tokens must be positive");
   return explain_model(o);
 }
@@ -233,9 +234,14 @@ int explain(const ExplainOptions& o) {
 void add_explain(Command program, Run& run) {
   auto o = std::make_shared<ExplainOptions>();
   Command app = add_command(program, "explain", "a model layer by layer: shapes, parameters, FLOPs, bytes kept for backward; or the attention families",
-                              "alinea explain runs/demo\nalinea explain model.json --batch 16 --set model.d_model=256\nalinea explain attention softmax --set T=1024 --set S=1024");
-  app.add_option("subject", o->subject, "a run, a model folder, a configuration, or the word attention").required().type_name("RUN|CONFIG|attention");
-  app.add_option("family", o->family, "explain attention: one family only").type_name("NAME");
+                              "alinea explain runs/demo\nalinea explain model.json --batch 16 --set model.d_model=256\nalinea explain attention softmax --set T=1024 --set S=1024\n"
+                              "alinea explain tokens mbart-large-50 \"A man.\" --src en_XX --tgt de_DE --target \"Ein Mann.\"");
+  app.add_option("subject", o->subject, "a run, a model folder, a configuration, or the word attention or tokens").required().type_name("RUN|CONFIG|attention|tokens");
+  app.add_option("family", o->family, "explain attention: one family only; explain tokens: the model or tokenizer directory").type_name("NAME|DIR");
+  app.add_option("text", o->text, "explain tokens: what is to be translated").type_name("TEXT");
+  app.add_option("--src", o->source_language, "explain tokens: its language").type_name("LANGUAGE");
+  app.add_option("--tgt", o->target_language, "explain tokens: the language of the translation").type_name("LANGUAGE");
+  app.add_option("--target", o->target_text, "explain tokens: the translation; without it the text stands in for it").type_name("TEXT");
   app.add_option("--batch", o->batch, "utterances or sentences").show_default();
   app.add_option("--frames", o->frames, "log-mel frames of each, of speech models").show_default();
   app.add_option("--source-tokens", o->source_tokens, "source tokens of each, of text models").show_default();

@@ -4,8 +4,10 @@
 
 #include "apps/commands.h"
 #include "data/scores/bleu.h"
+#include "data/scores/bleu_tokenizers.h"
 #include "data/scores/chrf.h"
 #include "data/scores/simuleval_log.h"
+#include "data/scores/ter.h"
 #include "data/scores/wer.h"
 
 namespace alinea {
@@ -20,7 +22,7 @@ struct ScoreOptions {
   std::vector<std::string> references;
   BleuOptions bleu;
   int word_order = 0;
-  bool characters = false, computation_aware = false;
+  bool characters = false, computation_aware = false, case_sensitive = false;
   std::string unit = "word";
 };
 
@@ -53,6 +55,11 @@ int score_chrf(const ScoreOptions& o) {
   const ChrfScore s = corpus_chrf(read_lines(o.hypotheses), references_of(o), o.word_order);
   const std::string text = s.text();
   return show(o.common, text, {{"name", text.substr(0, text.find('|'))}, {"score", s.score}, {"signature", s.signature}});
+}
+
+int score_ter(const ScoreOptions& o) {
+  const TerScore s = corpus_ter(read_lines(o.hypotheses), references_of(o), o.case_sensitive);
+  return show(o.common, s.text(), {{"name", "TER"}, {"score", s.score}, {"signature", s.signature}, {"edits", s.edits}, {"reference_length", s.reference_length}});
 }
 
 int score_wer(const ScoreOptions& o) {
@@ -110,7 +117,7 @@ Command add_score_of(Command parent, Run& run, const std::shared_ptr<ScoreOption
 
 void add_score(Command program, Run& run) {
   auto o = std::make_shared<ScoreOptions>();
-  Command app = add_command(program, "score", "BLEU, chrF, error rates and latency, equal to sacreBLEU and SimulEval",
+  Command app = add_command(program, "score", "BLEU, chrF, TER, error rates and latency, equal to sacreBLEU and SimulEval",
                               "alinea score bleu out.txt reference.txt\nalinea score latency runs/demo/simuleval --json");
   app.require_command();
   constexpr int many = 1000;
@@ -121,6 +128,8 @@ void add_score(Command program, Run& run) {
   bleu.add_flag("--lowercase", o->bleu.lowercase, "ignore case");
   Command chrf = add_score_of(app, run, o, "chrf", "corpus chrF, or chrF++ with --word-order 2", "alinea score chrf out.txt reference.txt --word-order 2", score_chrf, many);
   chrf.add_option("--word-order", o->word_order, "0: chrF, 2: chrF++").show_default().one_of({0, 2});
+  Command ter = add_score_of(app, run, o, "ter", "translation edit rate, as Tercom counts it", "alinea score ter out.txt reference.txt", score_ter, many);
+  ter.add_flag("--case-sensitive", o->case_sensitive, "upper and lower case differ");
   Command wer = add_score_of(app, run, o, "wer", "word or character error rate, and exact match", "alinea score wer out.txt reference.txt --characters", score_wer, 1);
   wer.add_flag("--characters", o->characters, "errors of characters (CER) instead of words");
   Command latency = add_command(app, "latency", "AL, LAAL, AP, DAL, ATD … of a folder with SimulEval's instances.log", "alinea score latency runs/demo/simuleval --computation-aware");

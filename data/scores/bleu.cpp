@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <unordered_map>
 
+#include "data/scores/bleu_tokenizers.h"
 #include "data/scores/words.h"
 #include "engine/core/error.h"
 
@@ -16,80 +17,9 @@ namespace {
 constexpr int orders = 4;
 using Counts = std::unordered_map<std::string, int64_t>;
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) text.replace(at, from.size(), to);
-}
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// Symbols that always stand alone: { to ~, [ to `, space to &, ( to +, : to @, and /.
-bool always_alone(char c) {
-  return (c >= '{' && c <= '~') || (c >= '[' && c <= '`') || (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') || (c >= ':' && c <= '@') ||
-         c == '/';
-}
-
-// One pass of a two-character rule over the text, left to right without overlap: where matches(a, b), put "a b" with spaces by the rule.
-// Working on bytes is safe: a byte of a longer UTF-8 sequence is neither digit nor punctuation and stays with its neighbours.
-template <class Match>
-std::string separate(const std::string& text, Match matches, bool before, bool after) {
-  std::string out;
-  out.reserve(text.size() + 16);
-  for (size_t i = 0; i < text.size();) {
-    if (i + 1 == text.size() || !matches(text[i], text[i + 1])) {
-      out += text[i++];
-      continue;
-    }
-    if (before) out += ' ';
-    out += text[i];
-    out += ' ';
-    out += text[i + 1];
-    if (after) out += ' ';
-    i += 2;
-  }
-  return out;
-}
-
-// The rules of mteval-v13a for European languages.
-std::string tokenize_13a(std::string_view line) {
-  std::string text = " " + std::string(line) + " ";
-  replace_all(text, "<skipped>", "");
-  replace_all(text, "-\n", "");
-  replace_all(text, "\n", " ");
-  replace_all(text, "&quot;", "\"");
-  replace_all(text, "&amp;", "&");
-  replace_all(text, "&lt;", "<");
-  replace_all(text, "&gt;", ">");
-  std::string spaced;
-  for (const char c : text) always_alone(c) ? (spaced += ' ', spaced += c, spaced += ' ') : spaced += c;
-  auto stop = [](char c) { return c == '.' || c == ','; };
-  spaced = separate(
-      spaced, [&](char a, char b) { return !is_digit(a) && stop(b); }, false, true);
-  spaced = separate(
-      spaced, [&](char a, char b) { return stop(a) && !is_digit(b); }, true, false);
-  return separate(
-      spaced, [](char a, char b) { return is_digit(a) && b == '-'; }, false, true);
-}
-
-std::string tokenize_none(std::string_view line) { return std::string(line); }
-
-std::string tokenize_char(std::string_view line) {
-  std::string text;
-  for (const char32_t c : code_points(line)) text += utf8(c) + " ";
-  return text;
-}
-
-constexpr BleuTokenizer tokenizers[] = {
-    {"13a", "mteval-v13a's rules for European languages", tokenize_13a},
-    {"none", "the text is cut at white space only", tokenize_none},
-    {"char", "every character is a word", tokenize_char},
-};
-
 std::vector<std::string> words_of(const std::string& line, const BleuTokenizer& tokenizer, const BleuOptions& options) {
-  std::u32string points = code_points(line);
-  while (!points.empty() && is_white_space(points.back())) points.pop_back();  // before tokenizing: a final "-\n" keeps its dash
-  std::string stripped;
-  for (const char32_t c : points) stripped += utf8(c);
-  return split_words(tokenizer.tokenize(options.lowercase ? lower_case(stripped) : stripped));
+  const std::string_view stripped = strip(line, false, true);  // before tokenizing: a final "-\n" keeps its dash
+  return split_words(tokenizer.tokenize(options.lowercase ? lower_case(stripped) : std::string(stripped)));
 }
 
 Counts ngrams(const std::vector<std::string>& words, int order) {
@@ -140,18 +70,7 @@ void finish(BleuScore& s, bool effective_order) {
   s.score = s.brevity_penalty * std::exp(logs / used);
 }
 
-const BleuTokenizer& find_tokenizer(std::string_view name) {
-  std::string known;
-  for (const auto& tokenizer : tokenizers) {
-    if (tokenizer.name == name) return tokenizer;
-    known += fmt::format(" {}", tokenizer.name);
-  }
-  fail(Exit::usage, "BLEU: unknown tokenizer \"{}\"; known are{}", name, known);
-}
-
 }  // namespace
-
-std::span<const BleuTokenizer> bleu_tokenizers() { return tokenizers; }
 
 BleuScore corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::vector<std::string>> references,
                       const BleuOptions& options) {
@@ -159,7 +78,7 @@ BleuScore corpus_bleu(std::span<const std::string> hypotheses, std::span<const s
   for (const auto& stream : references)
     require(stream.size() == hypotheses.size(), "BLEU: {} hypotheses but {} references; every line needs its counterpart",
             hypotheses.size(), stream.size());
-  const BleuTokenizer& tokenizer = find_tokenizer(options.tokenizer);
+  const BleuTokenizer& tokenizer = bleu_tokenizer(options.tokenizer);
   BleuScore s;
   for (size_t i = 0; i < hypotheses.size(); ++i) {
     std::vector<std::vector<std::string>> all;
@@ -168,7 +87,7 @@ BleuScore corpus_bleu(std::span<const std::string> hypotheses, std::span<const s
   }
   finish(s, options.effective_order);
   s.signature = fmt::format("nrefs:{}|case:{}|eff:{}|tok:{}|smooth:exp|version:{}", references.size(), options.lowercase ? "lc" : "mixed",
-                            options.effective_order ? "yes" : "no", tokenizer.name, sacrebleu_version);
+                            options.effective_order ? "yes" : "no", tokenizer.signature(), sacrebleu_version);
   return s;
 }
 

@@ -18,7 +18,7 @@
 namespace alinea {
 
 struct BleuOptions {
-  std::string tokenizer = "13a";  // a name of bleu_tokenizers()
+  std::string tokenizer = "13a";  // one of bleu_tokenizers()
   bool lowercase = false;
   bool effective_order = false;  // average only over the orders that occur; for single sentences
 };
@@ -31,13 +31,6 @@ struct BleuScore {
   std::string signature;                                // nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:…
   std::string text() const;  // "BLEU|signature = 27.30 60.1/33.2/… (BP = 1.000 ratio = 1.010 hyp_len = 61 ref_len = 60)"
 };
-
-/// A way to cut text into words: how it is named in signatures, and the function (text -> words separated by white space).
-struct BleuTokenizer {
-  std::string_view name, help;
-  std::string (*tokenize)(std::string_view line);
-};
-std::span<const BleuTokenizer> bleu_tokenizers();
 
 /// `references` holds one or more streams, each as long as `hypotheses`. Errors (usage): unequal lengths, no reference, unknown tokenizer.
 BleuScore corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::vector<std::string>> references,

@@ -51,6 +51,22 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
+std::string_view strip(std::string_view text, bool left, bool right) {
+  const int32_t n = int32_t(text.size());
+  int32_t begin = 0, end = n;
+  for (int32_t i = 0; left && i < n; begin = i) {
+    UChar32 c;
+    U8_NEXT(text.data(), i, n, c);
+    if (c < 0 || !is_white_space(char32_t(c))) break;
+  }
+  for (int32_t i = n; right && i > begin; end = i) {
+    UChar32 c;
+    U8_PREV(text.data(), begin, i, c);
+    if (c < 0 || !is_white_space(char32_t(c))) break;
+  }
+  return text.substr(size_t(begin), size_t(end - begin));
+}
+
 std::string join_words(const std::vector<std::string>& words) {
   std::string text;
   for (const auto& word : words) (text.empty() ? text : text += ' ') += word;
@@ -61,6 +77,12 @@ std::string lower_case(std::string_view text) {
   std::string lowered;
   icu::UnicodeString::fromUTF8({text.data(), int32_t(text.size())}).toLower(icu::Locale::getRoot()).toUTF8String(lowered);
   return lowered;
+}
+
+std::string upper_case(std::string_view text) {
+  std::string raised;
+  icu::UnicodeString::fromUTF8({text.data(), int32_t(text.size())}).toUpper(icu::Locale::getRoot()).toUTF8String(raised);
+  return raised;
 }
 
 }  // namespace alinea

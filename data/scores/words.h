@@ -16,10 +16,14 @@ std::u32string code_points(std::string_view text);
 
 std::string utf8(char32_t c);
 
+/// Text without the white space at its ends, or at one of them.
+std::string_view strip(std::string_view text, bool left = true, bool right = true);
+
 /// Words joined by single spaces.
 std::string join_words(const std::vector<std::string>& words);
 
-/// Lower case by Unicode's rules, independent of the locale.
+/// Lower and upper case by Unicode's rules, independent of the locale.
 std::string lower_case(std::string_view text);
+std::string upper_case(std::string_view text);
 
 }  // namespace alinea

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "data/scores/chrf.h"
+#include "data/scores/mecab.h"
+#include "data/scores/ter.h"
 #include "data/scores/wer.h"
 #include "engine/core/error.h"
 #include "engine/core/files.h"
@@ -40,7 +42,7 @@ TEST_CASE("bleu: one sentence uses the orders that occur; bad calls are refused"
                        "BLEU: 1 hypotheses but 2 references; every line needs its counterpart", Error);
   CHECK_THROWS_AS(corpus_bleu(Lines{"a"}, std::vector<Lines>{}), Error);
   CHECK_THROWS_WITH_AS(corpus_bleu(Lines{"a"}, std::vector<Lines>{{"a"}}, {.tokenizer = "13b"}),
-                       "BLEU: unknown tokenizer \"13b\"; known are 13a none char", Error);
+                       "BLEU: unknown tokenizer \"13b\"; known are 13a none char intl zh ja-mecab", Error);
 }
 
 TEST_CASE("error rates: counts by kind, and exact match") {
@@ -57,4 +59,27 @@ TEST_CASE("error rates: counts by kind, and exact match") {
   CHECK(word_error_rate(Lines{"a b", "c"}, Lines{"a", "c d e f"}).rate() == doctest::Approx(80));
   CHECK(exact_match(Lines{"a b", "c", "d", "E"}, Lines{"a  b\n", "c", "x", "e"}) == 50);
   CHECK_THROWS_AS(exact_match(Lines{"a"}, Lines{}), Error);
+}
+
+TEST_CASE("bleu with every tokenizer, and ter: equal to sacreBLEU") {
+  const auto cases = nlohmann::json::parse(read_file(golden("scores.json")));
+  for (const auto& one : cases["bleu"]) {
+    BleuOptions options;
+    options.tokenizer = one["tokenize"], options.lowercase = one["lowercase"];
+    if (options.tokenizer == "ja-mecab" && !has_mecab()) {
+      CHECK_THROWS_WITH_AS(corpus_bleu(Lines{"a"}, std::vector<Lines>{{"a"}}, options), doctest::Contains("install libmecab-dev"), Error);
+      continue;
+    }
+    CAPTURE(one["name"].get<std::string>());
+    const BleuScore s = corpus_bleu(one["hypotheses"].get<Lines>(), one["references"].get<std::vector<Lines>>(), options);
+    CHECK(s.text() == one["text"].get<std::string>());
+    CHECK(std::abs(s.score - one["score"].get<double>()) <= 1e-9);
+  }
+  for (const auto& one : cases["ter"]) {
+    const TerScore s = corpus_ter(one["hypotheses"].get<Lines>(), one["references"].get<std::vector<Lines>>(), one["case_sensitive"]);
+    CHECK(s.text() == one["text"].get<std::string>());
+    CHECK(s.edits == one["edits"].get<int64_t>());
+    CHECK(std::abs(s.score - one["score"].get<double>()) <= 1e-9);
+  }
+  CHECK_THROWS_AS(corpus_ter(Lines{"a"}, std::vector<Lines>{}), Error);
 }
