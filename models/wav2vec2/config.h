@@ -35,6 +35,8 @@ struct Wav2Vec2Config {
   int64_t num_adapter_layers = 3, adapter_kernel_size = 3, adapter_stride = 2;
   std::optional<int64_t> output_hidden_size, adapter_attn_dim;
 
+  JsonText origin{"{}"};                                    // the config.json that the model was opened with: saving keeps its other keys
+
   void fields(Config& c);
   /// Refuses impossible sizes by name.
   void check() const;

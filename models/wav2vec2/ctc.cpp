@@ -32,7 +32,7 @@ Wav2Vec2ForCTC::Wav2Vec2ForCTC(Context& context, const Wav2Vec2Config& config, R
 }
 
 Wav2Vec2ForCTC::Output Wav2Vec2ForCTC::forward(const Tensor& samples, const std::vector<int32_t>& lengths, const Tensor& labels, const Wav2Vec2::Options& options,
-                                               const Pass& pass) {
+                                               const Pass& pass, const LossRule& rule) {
   const Wav2Vec2Config& c = config();
   Output out;
   out.encoder = encoder_.forward(samples, lengths, options, pass.child("wav2vec2"));
@@ -43,8 +43,8 @@ Wav2Vec2ForCTC::Output Wav2Vec2ForCTC::forward(const Tensor& samples, const std:
   out.too_long = targets.too_long(out.encoder.lengths);
   out.loss = ctc_loss(out.logits, targets.labels,
                       {.blank = c.pad_token_id,
-                       .zero_infinity = c.ctc_zero_infinity,
-                       .reduction = c.ctc_loss_reduction == "mean" ? Reduction::mean : Reduction::sum,
+                       .zero_infinity = rule.zero_infinity.value_or(c.ctc_zero_infinity),
+                       .reduction = rule.reduction.value_or(c.ctc_loss_reduction == "mean" ? Reduction::mean : Reduction::sum),
                        .input_lengths = out.encoder.lengths,
                        .target_lengths = targets.lengths});
   return out;

@@ -43,7 +43,7 @@ Wav2Vec2ForPreTraining::Output Wav2Vec2ForPreTraining::forward(const Tensor& sam
   out.encoder = encoder_.forward(samples, lengths, {.mask_time = mask}, pass.child("wav2vec2"));
   out.states = project_states_(out.encoder.states, pass.tape);
   const Variable features = drop(out.encoder.extract_features, c.feat_quantizer_dropout, pass.child("quantizer"));
-  const Variable logits = code_logits_(features, pass.tape);
+  const Variable logits = out.code_logits = code_logits_(features, pass.tape);
   out.quantized = project_codes_(quantize(logits, options, pass), pass.tape);
   out.contrastive = contrastive_loss(out.states, out.quantized, negatives, mask, c.contrastive_logits_temperature);
   out.perplexity = code_perplexity(logits, mask, {.groups = c.num_codevector_groups, .hard = !pass.training});

@@ -34,6 +34,7 @@ class Wav2Vec2ForPreTraining final : public Module {
     Variable loss;                                          // contrastive + weights · (diversity, penalty): sums over masked frames, divide by `masked`
     Variable contrastive, diversity, perplexity;
     Variable states, quantized;                             // [B, T, P]: what is compared
+    Variable code_logits;                                   // [B, T, G V]
     int64_t masked = 0;                                     // frames
     Wav2Vec2::Output encoder;
   };
