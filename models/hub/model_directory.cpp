@@ -1,41 +1,8 @@
 #include "models/hub/model_directory.h"
 
-#include <map>
+#include "engine/core/files.h"
 
 namespace alinea {
-
-NamedTensors parameters_of(Module& module) {
-  NamedTensors all;
-  std::vector<const Parameter*> seen;
-  module.visit("", [&](const std::string& name, Parameter& p) {
-    if (std::find(seen.begin(), seen.end(), &p) != seen.end()) return;
-    seen.push_back(&p);
-    all.emplace_back(name, p.value);
-  });
-  return all;
-}
-
-void load_parameters(Module& module, const NamedTensors& tensors, const std::string& where, const std::vector<std::string>& missing_ok) {
-  std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
-  std::string complaints;
-  int count = 0;
-  auto complain = [&](const std::string& line) {
-    if (++count <= 20) complaints += "\n  " + line;
-  };
-  module.visit("", [&](const std::string& name, Parameter& p) {
-    const auto it = by_name.find(name);
-    if (it == by_name.end()) {
-      const bool fine = std::any_of(missing_ok.begin(), missing_ok.end(), [&](const std::string& prefix) { return name.find(prefix) != std::string::npos; });
-      if (!fine) complain("missing: " + name + " " + p.value.shape().str());
-      return;
-    }
-    if (it->second.shape() != p.value.shape()) complain(fmt::format("misshapen: {} is {}, the model needs {}", name, it->second.shape(), p.value.shape()));
-    else p.value.copy_from(it->second.to(p.value.dtype()).to(p.value.context()));
-    by_name.erase(it);
-  });
-  for (const auto& [name, t] : by_name) complain("unexpected: " + name + " " + t.shape().str());
-  require_data(count == 0, "{}: the weights do not fit the model; {} names are wrong{}{}", where, count, complaints, count > 20 ? "\n  …" : "");
-}
 
 namespace {
 
@@ -46,7 +13,7 @@ void save(const std::filesystem::path& directory, Model& model) {
   auto fields = model.config();
   fields.fields(config);
   write_atomically(directory / "config.json", config.dump());
-  write_safetensors(directory / "model.safetensors", parameters_of(model), {{"format", "pt"}});
+  save_weights(directory, outgoing(parameters_of(model)));
 }
 
 Config config_file(const std::filesystem::path& directory) {
@@ -62,8 +29,8 @@ std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& con
   Config file = config_file(directory);
   config.fields(file);
   file.refuse_unread();
-  auto model = std::make_unique<Model>(context, config, RandomKey{0});
-  load_parameters(*model, SafetensorsFile(directory / "model.safetensors").load_all(context), (directory / "model.safetensors").string());
+  auto model = std::make_unique<Model>(context, config, RandomKey::deferred());
+  load_weights(*model, Checkpoint::open(directory));
   return model;
 }
 
