@@ -29,6 +29,7 @@ void add_doctor(Command program, Run& run);
 void add_eval(Command program, Run& run);
 void add_experiment(Command program, Run& run);
 void add_explain(Command program, Run& run);
+void add_forward(Command program, Run& run);
 void add_gradcheck(Command program, Run& run);
 void add_inspect(Command program, Run& run);
 void add_op(Command program, Run& run);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "apps/forward_parts.h"
 #include "engine/core/names.h"
+#include "models/hub/hub_cache.h"
+#include "models/hub/model_directory.h"
 
 namespace alinea {
 
@@ -70,6 +73,16 @@ void append_gradients(Module& module, const std::vector<std::string>& wanted, Na
 }
 
 }  // namespace
+
+std::unique_ptr<ForwardModel> open_forward_model(const std::filesystem::path& name, Context& context) {
+  const std::filesystem::path directory = resolve_model(name.string());
+  const std::string type = model_type_of(directory);
+  if (type == "wav2vec2") return open_wav2vec2_forward(directory, context);
+  if (type == "mbart") return open_text_forward(directory, context);
+  if (type == "speech_to_text") return open_feature_forward(directory, context);
+  if (type == "speech-encoder-decoder") return open_wave_forward(directory, context);
+  fail(Exit::data, "{}: model_type '{}' is not supported by forward; wav2vec2, mbart, speech_to_text and speech-encoder-decoder are", directory.string(), type);
+}
 
 NamedTensors run_forward(ForwardModel& model, const NamedInputs& in, const ForwardOptions& options, const std::vector<std::string>& gradients) {
   NamedTensors results;
