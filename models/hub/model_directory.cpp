@@ -2,6 +2,9 @@
 
 #include <map>
 
+#include "models/hub/mbart.h"
+#include "models/hub/speech_to_text.h"
+
 namespace alinea {
 
 NamedTensors parameters_of(Module& module) {
@@ -39,14 +42,34 @@ void load_parameters(Module& module, const NamedTensors& tensors, const std::str
 
 namespace {
 
+std::string config_text(const TextConfig& config, DType dtype) {
+  if (config.model_type == "mbart") return Seq2SeqConfig::text_of(MBartConfig::of(config), config.origin, dtype);
+  Config c;
+  TextConfig(config).fields(c);
+  return c.dump();
+}
+
+std::string config_text(const S2TConfig& config, DType dtype) {
+  if (config.model_type == "speech_to_text") return Seq2SeqConfig::text_of(Speech2TextConfig::of(config), config.origin, dtype);
+  Config c;
+  S2TConfig(config).fields(c);
+  return c.dump();
+}
+
+// The rarity of tokens is not written where nobody has told it.
+bool untold(const std::pair<std::string, Tensor>& tensor) {
+  if (tensor.first != "rarity") return false;
+  const auto values = tensor.second.values<float>();
+  return std::all_of(values.begin(), values.end(), [](float v) { return v == 0; });
+}
+
 template <class Model>
 void save(const std::filesystem::path& directory, Model& model) {
   std::filesystem::create_directories(directory);
-  Config config;
-  auto fields = model.config();
-  fields.fields(config);
-  write_atomically(directory / "config.json", config.dump());
-  write_safetensors(directory / "model.safetensors", parameters_of(model), {{"format", "pt"}});
+  NamedTensors weights = parameters_of(model);
+  write_atomically(directory / "config.json", config_text(model.config(), weights.front().second.dtype()));
+  std::erase_if(weights, untold);
+  write_safetensors(directory / "model.safetensors", weights, {{"format", "pt"}});
 }
 
 Config config_file(const std::filesystem::path& directory) {
@@ -54,16 +77,24 @@ Config config_file(const std::filesystem::path& directory) {
   return Config::file(directory / "config.json");
 }
 
-template <class Model, class ModelConfig>
-std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context) {
+// Hub: the configuration of the architecture as transformers writes it, which may hold keys that are not ours.
+template <class ModelConfig, class Hub>
+ModelConfig read_config(const std::filesystem::path& directory) {
   ModelConfig config;
-  const std::string expected = config.model_type, found = model_type_of(directory);
-  require_data(found == expected, "{}: model_type '{}' is not supported here; {} is", (directory / "config.json").string(), found, expected);
+  const std::string own = config.model_type, hub = Hub().model_type, found = model_type_of(directory);
+  require_data(found == own || found == hub, "{}: model_type '{}' is not supported here; {} and {} are", (directory / "config.json").string(), found, own, hub);
   Config file = config_file(directory);
+  if (found == hub) return Hub::read(file);
   config.fields(file);
   file.refuse_unread();
+  return config;
+}
+
+template <class Model>
+std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context, const auto& config) {
   auto model = std::make_unique<Model>(context, config, RandomKey{0});
-  load_parameters(*model, SafetensorsFile(directory / "model.safetensors").load_all(context), (directory / "model.safetensors").string());
+  load_parameters(*model, SafetensorsFile(directory / "model.safetensors").load_all(context), (directory / "model.safetensors").string(),
+                  {"rarity", "final_logits_bias"});
   return model;
 }
 
@@ -78,7 +109,7 @@ std::string model_type_of(const std::filesystem::path& directory) {
 void save_model(const std::filesystem::path& directory, S2TTransformer& model) { save(directory, model); }
 void save_model(const std::filesystem::path& directory, TextTransformer& model) { save(directory, model); }
 
-std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) { return load<S2TTransformer, S2TConfig>(directory, context); }
-std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context) { return load<TextTransformer, TextConfig>(directory, context); }
+std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) { return load<S2TTransformer>(directory, context, read_config<S2TConfig, Speech2TextConfig>(directory)); }
+std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context) { return load<TextTransformer>(directory, context, read_config<TextConfig, MBartConfig>(directory)); }
 
 }  // namespace alinea

@@ -15,13 +15,14 @@ void load_parameters(Module& module, const NamedTensors& tensors, const std::str
 /// Every parameter by its path, once where two paths share it.
 NamedTensors parameters_of(Module& module);
 
-/// The architecture that config.json names: "alinea_s2t" or "alinea_text".
+/// The architecture that config.json names: alinea_s2t, alinea_text, or of Hugging Face's speech_to_text and mbart.
 std::string model_type_of(const std::filesystem::path& directory);
 
 void save_model(const std::filesystem::path& directory, S2TTransformer& model);
 void save_model(const std::filesystem::path& directory, TextTransformer& model);
-/// A speech model. Another model_type is an error that names both.
+/// A speech model: alinea_s2t or speech_to_text. Another model_type is an error that names them.
 std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context);
+/// A text model: alinea_text or mbart.
 std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context);
 
 }  // namespace alinea
