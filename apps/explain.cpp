@@ -10,6 +10,8 @@
 #include "apps/run_directory.h"
 #include "apps/speech_task.h"
 #include "apps/text_task.h"
+#include "models/hub/mbart.h"
+#include "models/hub/speech_to_text.h"
 #include "nn/attention/attention.h"
 
 namespace alinea {
@@ -34,14 +36,17 @@ Config config_in(const ExplainOptions& o) {
   return config_of(from);
 }
 
-// A training configuration has a stage or the model under "model"; a model's own config.json is the model.
-template <class Train>
-auto model_config(const ExplainOptions& o, Config file) {
+// A training configuration has a stage or the model under "model"; a model's own config.json is the model, ours or Hugging Face's.
+template <class Train, class Hub>
+decltype(Train::model) model_config(const ExplainOptions& o, const std::string& type, Config file) {
   Train train;
-  if (file.has("model") || file.has("stage"))
+  if (file.has("model") || file.has("stage")) {
     train.fields(file);
-  else
+  } else if (type == Hub().model_type) {
+    return Hub::read(file);                                 // transformers' keys, of which some are not ours
+  } else {
     train.model.fields(file);
+  }
   file.refuse_unread();
   if (train.model.target_words == 0) {
     note(o.common, "explain: the vocabulary comes with the data; taking {} words (--set model.target_words=N for another size)", assumed_words);
@@ -53,19 +58,21 @@ auto model_config(const ExplainOptions& o, Config file) {
 // One batch: states are the encoder's positions, of `frames` log-mel frames (0: of text, one per token).
 struct Sizes {
   int64_t batch, frames, states, tokens, decisions;
+  bool tied = true;                                         // the embedding table is the output layer
 };
 
 // Rows that a weight is multiplied with in one forward pass.
 int64_t rows_through(const std::string& layer, const Sizes& n) {
   const auto within = [&](const char* part) { return layer.find(part) != std::string::npos; };
-  if (within("encoder.embed_tokens")) return 0;             // looked up, not multiplied
+  const bool table = within("decoder.embed_tokens") || within("model.shared");
+  if (within("encoder.embed_tokens") || within("embed_positions") || layer == "final_logits_bias" || (table && !n.tied)) return 0;   // looked up, not multiplied
   if (within(".stem.out")) return n.batch * n.states;
   for (const std::string_view convolution : {".stem.", ".conv_layers."})
     if (const size_t at = layer.find(convolution); at != std::string::npos)
       return n.batch * (n.frames >> (std::stoi(layer.substr(at + convolution.size())) + 1));
   if (within(".encoder_attn.k_proj") || within(".encoder_attn.v_proj")) return n.batch * n.states;
   if (within(".policy.k.")) return n.batch * n.decisions;
-  return n.batch * (within("model.decoder.") || within("model.shared") ? n.tokens : n.states);
+  return n.batch * (table || within("model.decoder.") || within("lm_head") ? n.tokens : n.states);
 }
 
 struct Layer {
@@ -89,18 +96,18 @@ std::vector<Layer> layers_of(Module& model, const Sizes& n) {
 
 // Attention itself has no weights: the registry knows its cost. FLOPs are those of forward and backward; about a third are forward.
 void add_attention_costs(std::vector<Layer>& layers, const TransformerConfig& c, const Sizes& n) {
-  const int64_t D = c.d_model / c.heads;
-  const auto add = [&](const std::string& name, const AttentionChoice& choice, int64_t count, int64_t T, int64_t S) {
+  const auto add = [&](const std::string& name, const AttentionChoice& choice, int64_t heads, int64_t count, int64_t T, int64_t S) {
+    const int64_t D = c.d_model / heads;
     double flops = 0;
     for (int64_t i = 0; i < count; ++i) {
       const AttentionSpec spec = choice.layer(i);
-      flops += attention_family(spec.name).make(Context::cpu(), Config::text(spec.options, spec.name), {.heads = c.heads, .width = D})->cost({n.batch, c.heads, T, S, D}).flops;
+      flops += attention_family(spec.name).make(Context::cpu(), Config::text(spec.options, spec.name), {.heads = heads, .width = D})->cost({n.batch, heads, T, S, D}).flops;
     }
     layers.push_back({.name = fmt::format("{} x {}", count, name), .shapes = fmt::format("{} {} rows {} columns", choice.describe(), T, S), .parameters = 0, .flops = flops / 3});
   };
-  add("encoder self-attention", c.attention.encoder_self, c.encoder_layers, n.states, n.states);
-  add("decoder self-attention", c.attention.decoder_self, c.decoder_layers, n.tokens, n.tokens);
-  add("decoder cross attention", c.attention.decoder_cross, c.decoder_layers, n.tokens, n.states);
+  add("encoder self-attention", c.attention.encoder_self, c.heads, c.encoder_layers, n.states, n.states);
+  add("decoder self-attention", c.attention.decoder_self, c.heads_of_decoder(), c.decoder_layers, n.tokens, n.tokens);
+  add("decoder cross attention", c.attention.decoder_cross, c.heads_of_decoder(), c.decoder_layers, n.tokens, n.states);
 }
 
 // What explain needs of an architecture: the model, its choices, and one training loss on a tape.
@@ -121,7 +128,7 @@ Tensor random_ids(Context& context, Draw& draw, const Shape& shape, int64_t firs
 Subject speech_subject(Context& context, const S2TConfig& config, const ExplainOptions& o) {
   config.check();
   const int64_t per_state = config.frames_per_state(), states = (o.frames + per_state - 1) / per_state;
-  const Sizes n{.batch = o.batch, .frames = states * per_state, .states = states, .tokens = o.tokens, .decisions = (states + config.policy.pooling - 1) / config.policy.pooling};
+  const Sizes n{.batch = o.batch, .frames = states * per_state, .states = states, .tokens = o.tokens, .decisions = (states + config.policy.pooling - 1) / config.policy.pooling, .tied = config.tie_embeddings};
   auto model = std::make_unique<S2TTransformer>(context, config, RandomKey{1});
   if (config.has_policy) model->use_cross_attention("monotonic");   // as it trains
   S2TTransformer& m = *model;
@@ -147,7 +154,7 @@ Subject speech_subject(Context& context, const S2TConfig& config, const ExplainO
 Subject text_subject(Context& context, TextConfig config, const ExplainOptions& o) {
   if (config.source_words == 0) config.source_words = config.target_words;
   config.check();
-  const Sizes n{.batch = o.batch, .frames = 0, .states = o.source_tokens, .tokens = o.tokens, .decisions = 0};
+  const Sizes n{.batch = o.batch, .frames = 0, .states = o.source_tokens, .tokens = o.tokens, .decisions = 0, .tied = config.tie_embeddings};
   auto model = std::make_unique<TextTransformer>(context, config, RandomKey{1});
   TextTransformer& m = *model;
   auto loss = [&m, &context, n](Tape& tape) {
@@ -169,9 +176,10 @@ Subject subject_of(Context& context, const ExplainOptions& o) {
   std::string type = S2TConfig().model_type;
   Config model = file.has("model") ? file.at("model") : file;
   if (model.has("model_type")) model.field("model_type", type, "names the architecture");
-  if (type == TextConfig().model_type) return text_subject(context, model_config<TextTrainConfig>(o, file), o);
-  require(type == S2TConfig().model_type, "explain: model_type '{}' is not {} (speech) or {}", type, S2TConfig().model_type, TextConfig().model_type);
-  return speech_subject(context, model_config<SpeechTrainConfig>(o, file), o);
+  const std::string text = TextConfig().model_type, mbart = MBartConfig().model_type, speech = S2TConfig().model_type, hub_speech = Speech2TextConfig().model_type;
+  if (type == text || type == mbart) return text_subject(context, model_config<TextTrainConfig, MBartConfig>(o, type, file), o);
+  require(type == speech || type == hub_speech, "explain: model_type '{}' is not {}, {}, {} or {}", type, speech, hub_speech, text, mbart);
+  return speech_subject(context, model_config<SpeechTrainConfig, Speech2TextConfig>(o, type, file), o);
 }
 
 struct Kept {

@@ -22,6 +22,7 @@ Tensor NamedInputs::need(std::string_view name, std::string_view shape) const {
 }
 
 std::vector<int32_t> NamedInputs::lengths(std::string_view mask) const {
+  if (const Tensor given = find("sample_lengths")) return given.values<int32_t>();
   const Tensor m = find(mask);
   if (!m) return {};
   require_data(m.rank() == 2, "forward: '{}' is {}, expected [B, N]", mask, m.shape());

@@ -24,7 +24,8 @@ class NamedInputs {
   Tensor find(std::string_view name) const;
   /// The tensor; `shape` says in words what it should be.
   Tensor need(std::string_view name, std::string_view shape) const;
-  /// How many leading ones each row of a mask [B, N] holds; empty without that input. A one after a zero is refused.
+  /// How many leading ones each row of a mask [B, N] holds, or sample_lengths [B], its short form; empty without either. A one after a zero is
+  /// refused.
   std::vector<int32_t> lengths(std::string_view mask) const;
   NamedInputs with(std::string_view name, Tensor value) const;
   NamedInputs without(std::string_view name) const;

@@ -105,17 +105,26 @@ class FeatureForward final : public ForwardModel {
     const std::vector<int64_t> lengths(r.lengths.begin(), r.lengths.end());
     out.emplace_back("subsampled_lengths", context_.from(lengths.data(), {int64_t(lengths.size())}));
     if (targets.labels) append_loss(r.logits, targets.labels, o.loss, out);
-    if (o.hidden_states) out.emplace_back("subsampled", model_->encoder().run_stem(batch.features, nullptr));
+    if (o.hidden_states) {
+      out.emplace_back("subsampled", model_->encoder().run_stem(batch.features, nullptr));
+      out.emplace_back("sinusoid", sinusoid_rows(c));
+    }
     append_states("encoder", r.encoder_hidden, out);
     append_states("decoder", r.decoder_hidden, out);
     return out;
   }
 
   NamedTensors generate(const NamedInputs& in, const std::vector<std::pair<std::string, std::string>>& changes) override {
-    return sequences_of(model_->generate(features(in), frames(in), settings_of(directory_, changes)), context_);
+    return sequences_of(model_->translate(features(in), frames(in), settings_of(directory_, changes)), context_);
   }
 
  private:
+  // The first 40 rows of fairseq's table; padding's has no position.
+  Tensor sinusoid_rows(const S2TConfig& c) const {
+    const Tensor rows = sinusoid(context_, 0, 40, c.d_model, PositionLayout::halves);
+    rows.slice(0, c.pad_token, c.pad_token + 1).zero();
+    return rows;
+  }
   static Tensor features(const NamedInputs& in) { return in.need("input_features", "float [B, frames, bins]"); }
   static std::vector<int32_t> frames(const NamedInputs& in) { return in.has("attention_mask") ? in.lengths("attention_mask") : all_of(features(in)); }
   std::unique_ptr<S2TTransformer> model_;
@@ -127,7 +136,7 @@ class WaveForward final : public ForwardModel {
  public:
   WaveForward(std::unique_ptr<SpeechTranslation> model, std::filesystem::path directory) : model_(std::move(model)), directory_(std::move(directory)) {}
   Module& module() override { return *model_; }
-  std::vector<std::string_view> inputs() const override { return {"input_values", "attention_mask", "labels", "decoder_input_ids"}; }
+  std::vector<std::string_view> inputs() const override { return {"input_values", "attention_mask", "sample_lengths", "labels", "decoder_input_ids"}; }
 
   NamedVariables outputs(const NamedInputs& in, const ForwardOptions& o, Tape* tape) override {
     const auto& c = model_->config();
@@ -141,7 +150,7 @@ class WaveForward final : public ForwardModel {
   }
 
   NamedTensors generate(const NamedInputs& in, const std::vector<std::pair<std::string, std::string>>& changes) override {
-    return sequences_of(model_->generate(samples(in), in.lengths("attention_mask"), settings_of(directory_, changes)), model_->context());
+    return sequences_of(model_->translate(samples(in), in.lengths("attention_mask"), settings_of(directory_, changes)), model_->context());
   }
 
  private:

@@ -40,7 +40,7 @@ class BareWav2Vec2 final : public ForwardModel {
  public:
   explicit BareWav2Vec2(std::unique_ptr<Wav2Vec2> model) : model_(std::move(model)) {}
   Module& module() override { return *model_; }
-  std::vector<std::string_view> inputs() const override { return {"input_values", "attention_mask"}; }
+  std::vector<std::string_view> inputs() const override { return {"input_values", "attention_mask", "sample_lengths"}; }
   NamedVariables outputs(const NamedInputs& in, const ForwardOptions& o, Tape* tape) override {
     NamedVariables out;
     append_wav2vec2(model_->forward(samples(in), sample_lengths(in), {.hidden_states = o.hidden_states}, Pass{tape}), model_->context(), o.hidden_states, out);
@@ -55,7 +55,7 @@ class CtcForward final : public ForwardModel {
  public:
   explicit CtcForward(std::unique_ptr<Wav2Vec2ForCTC> model) : model_(std::move(model)) {}
   Module& module() override { return *model_; }
-  std::vector<std::string_view> inputs() const override { return {"input_values", "attention_mask", "labels"}; }
+  std::vector<std::string_view> inputs() const override { return {"input_values", "attention_mask", "sample_lengths", "labels"}; }
   NamedVariables outputs(const NamedInputs& in, const ForwardOptions& o, Tape* tape) override {
     const auto r = model_->forward(samples(in), sample_lengths(in), in.find("labels"), {.hidden_states = o.hidden_states}, Pass{tape},
                                    {.reduction = o.loss.reduction, .zero_infinity = o.loss.zero_infinity});
@@ -107,7 +107,7 @@ class PreTrainingForward final : public ForwardModel {
   explicit PreTrainingForward(std::unique_ptr<Wav2Vec2ForPreTraining> model) : model_(std::move(model)) {}
   Module& module() override { return *model_; }
   std::vector<std::string_view> inputs() const override {
-    return {"input_values", "attention_mask", "mask_time_indices", "sampled_negative_indices", "gumbel_noise"};
+    return {"input_values", "attention_mask", "sample_lengths", "mask_time_indices", "sampled_negative_indices", "gumbel_noise"};
   }
   NamedVariables outputs(const NamedInputs& in, const ForwardOptions& o, Tape* tape) override {
     const Tensor mask = in.need("mask_time_indices", "i32 [B, T]"), negatives = in.need("sampled_negative_indices", "i64 [B, T, K]");

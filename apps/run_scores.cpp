@@ -18,11 +18,12 @@ class Capture {
     const TransformerConfig& c = model.config();
     const int64_t layers = which.block == "encoder_self" ? c.encoder_layers : c.decoder_layers;
     require(which.layer <= layers, "analyze: {} has {} layers, there is no layer {}", which.block, layers, which.layer);
-    require(which.head <= c.heads, "analyze: the model has {} heads, there is no head {}", c.heads, which.head);
+    const int64_t heads = which.block == "encoder_self" ? c.heads : c.heads_of_decoder();
+    require(which.head <= heads, "analyze: the model has {} heads there, there is no head {}", heads, which.head);
     for (int64_t layer = 0; layer < layers; ++layer) {
       if (which.layer != 0 && which.layer != layer + 1) continue;
       MultiHeadAttention& attention = attention_of(layer);
-      for (int64_t h = 0; h < c.heads; ++h)
+      for (int64_t h = 0; h < heads; ++h)
         if (which.head == 0 || which.head == h + 1)
           set.heads.push_back({.name = fmt::format("layer {}, head {}", layer + 1, h + 1), .family = std::string(attention.attention().family().name), .layer = layer + 1, .head = h + 1,
                                .positions = {}, .scores = {}});

@@ -35,7 +35,7 @@ struct S2TConfig : TransformerConfig {
   int64_t input_bins = 80;
   StemConfig stem;
   int64_t encoder_conv_kernel = 5, encoder_chunk = 2;
-  bool has_policy = false;
+  bool scale_stem = false, has_policy = false;
   PolicyConfig policy;
   double feature_mean = 13, feature_scale = 4, feature_padding = -1;
 
@@ -45,6 +45,7 @@ struct S2TConfig : TransformerConfig {
     TransformerConfig::fields(c);
     c.field("input_bins", input_bins, "log-mel bins");
     c.field("stem", stem, "convolutions before the encoder");
+    c.field("scale_stem", scale_stem, "what the stem gives is multiplied by √d_model");
     c.field("encoder_conv_kernel", encoder_conv_kernel, "kernel of the causal convolution at the start of each encoder layer; 0: none");
     c.field("encoder_chunk", encoder_chunk, "a state sees its own chunk of this many states and all before; 0: the whole utterance (cannot be streamed)");
     c.field("has_policy", has_policy, "whether the weights hold EMMA policies");
@@ -62,7 +63,7 @@ struct S2TConfig : TransformerConfig {
             stem.kernel, stem.channels);
     require(stem.layers >= 1 && stem.layers <= 8 && stem.kernel >= 2, "model: stem.layers {} must be 1 … 8 and stem.kernel {} at least 2", stem.layers, stem.kernel);
     require(encoder_chunk >= 0 && encoder_conv_kernel >= 0, "model: encoder_chunk and encoder_conv_kernel must not be negative");
-    require(policy.heads == 1 || policy.heads == heads, "model: policy.heads {} must be 1 or the number of heads {}", policy.heads, heads);
+    require(policy.heads == 1 || policy.heads == heads_of_decoder(), "model: policy.heads {} must be 1 or the decoder's number of heads {}", policy.heads, heads_of_decoder());
     require(policy.pooling >= 1 && policy.depth >= 1 && policy.temperature > 0, "model: policy.pooling and depth must be at least 1, temperature above 0");
   }
   /// The encoder's states depend on nothing later than their own chunk.

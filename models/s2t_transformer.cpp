@@ -5,6 +5,7 @@
 #include "autograd/latency.h"
 #include "autograd/layout.h"
 #include "autograd/reduce.h"
+#include "models/hub/speech_to_text.h"
 
 namespace alinea {
 
@@ -20,6 +21,7 @@ HeadPooling pooling_named(const std::string& name) {
 
 S2TConfig checked(const S2TConfig& config) {
   config.check();
+  if (config.model_type == "speech_to_text") Speech2TextConfig::of(config);
   return config;
 }
 
@@ -99,6 +101,16 @@ S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const 
     if (const Variable length = target_length_.loss(encoded.states, encoded.lengths, batch.target_lengths, pass.child("target_length"))) loss.total = add(loss.total, length);
   if (cross == CrossAttention::monotonic) regularise(loss, decoded.alignments, batch, encoded.lengths, weights);
   return loss;
+}
+
+S2TTransformer::Output S2TTransformer::forward(const S2TBatch& batch, const Pass& pass, bool hidden_states) {
+  Output out;
+  auto encoded = encoder_.forward(batch.features, batch.frames, pass.child("encoder"), hidden_states ? &out.encoder_hidden : nullptr);
+  const Extents extents = target_length_.training_extents(encoded.lengths, batch.target_lengths, pass);
+  out.logits = decoder_.forward(batch.decoder_in, encoded.states, Mask{.source_lengths = encoded.lengths}, false, extents, pass.child("decoder"),
+                                hidden_states ? &out.decoder_hidden : nullptr).logits;
+  out.states = encoded.states, out.lengths = std::move(encoded.lengths);
+  return out;
 }
 
 Generation S2TTransformer::translate(const Tensor& features, const std::vector<int32_t>& frames, const GenerationConfig& config) {

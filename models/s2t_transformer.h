@@ -47,6 +47,14 @@ class S2TTransformer final : public Module {
   /// waitk: token i sees (i + k) · ratio states, ratio in states per token.
   S2TLoss loss(const S2TBatch& batch, CrossAttention cross, const LossConfig& weights, const Pass& pass, int64_t wait_k = 1, int64_t ratio = 1);
 
+  struct Output {
+    Variable states, logits;                                // [B,S,C], [B,T,V]
+    std::vector<int32_t> lengths;                           // real states per item
+    std::vector<Variable> encoder_hidden, decoder_hidden;   // when asked for: what enters each layer, and what leaves the stack
+  };
+  /// Teacher forced, every token sees the whole utterance. Of the batch: features, frames, decoder_in and target_lengths.
+  Output forward(const S2TBatch& batch, const Pass& pass, bool hidden_states = false);
+
   /// Greedy decoding of whole utterances: token ids without start and end, at most `limit` each.
   Generation translate(const Tensor& features, const std::vector<int32_t>& frames, const GenerationConfig& config);
 

@@ -22,8 +22,9 @@ SpeechEncoder::SpeechEncoder(Context& context, const S2TConfig& config, RandomKe
     layer.ffn = FeedForward(context, config.d_model, config.ffn, activation_named(config.activation), k.child("ffn"));
     layers_.push_back(std::move(layer));
   }
+  if (config.embedding_norm) embedding_norm_ = LayerNormLayer(context, config.d_model);
   final_norm_ = LayerNormLayer(context, config.d_model);
-  positions_ = sinusoid(context, 0, config.max_positions, config.d_model, PositionLayout::interleaved);
+  positions_ = Positions(context, config, key.child("positions"));
 }
 
 void SpeechEncoder::make_stem(RandomKey key) {
@@ -71,29 +72,34 @@ Variable SpeechEncoder::run_layer(Layer& layer, const Variable& input, const Mul
   return residual(x, layer.ffn_norm, pre, p, pass.child("ffn"), [&](const Variable& y) { return layer.ffn(y, config_.activation_dropout, pass); });
 }
 
-SpeechEncoder::Output SpeechEncoder::forward(const Variable& features, const std::vector<int32_t>& frames, const Pass& pass) {
+Variable SpeechEncoder::embed(const Variable& stem, const std::vector<int32_t>& lengths, int64_t first, Tape* tape) {
+  const Variable scaled = config_.scale_stem ? scale(stem, std::sqrt(double(config_.d_model))) : stem;
+  const Variable x = positions_.add_to(scaled, first, positions_.skips_padding() ? real_columns(lengths, stem.size(1)) : std::vector<bool>(), tape);
+  return config_.embedding_norm ? embedding_norm_(x, tape) : x;
+}
+
+SpeechEncoder::Output SpeechEncoder::forward(const Variable& features, const std::vector<int32_t>& frames, const Pass& pass, std::vector<Variable>* hidden) {
   require(features.shape().rank == 3 && features.size(2) == config_.input_bins && int64_t(frames.size()) == features.size(0),
           "speech encoder: features are {}, expected [B, F, {}] with one length per item", features.shape(), config_.input_bins);
   Output out;
   const int64_t r = frames_per_state();
   for (const int32_t n : frames) out.lengths.push_back(int32_t((n + r - 1) / r));
-  Variable x = run_stem(features, pass.tape);
-  const int64_t B = x.size(0), S = x.size(1);
-  require(S <= config_.max_positions, "speech encoder: {} states, the model has {} positions; raise model.max_positions", S, config_.max_positions);
-  x = add(x, expand(reshape(Variable(positions_.slice(0, 0, S).to(x.dtype())), {1, S, config_.d_model}), {B, S, config_.d_model}));
-  x = drop(x, config_.dropout, pass.child("positions"));
+  Variable x = drop(embed(run_stem(features, pass.tape), out.lengths, 0, pass.tape), config_.dropout, pass.child("positions"));
   MultiHeadAttention::Options options{.dropout = config_.attention_dropout};
   if (config_.encoder_chunk > 0) options.mask = Mask{.rule = Mask::Rule::chunk, .chunk = config_.encoder_chunk};
   options.mask.source_lengths = out.lengths;
   options.extents.source = options.extents.target = {out.lengths.begin(), out.lengths.end()};
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Pass here = pass.child("layers").child(uint64_t(i));
+    if (hidden) hidden->push_back(x);
+    if (left_out(config_.encoder_layerdrop, here)) continue;
     if (!config_.activation_checkpointing) x = run_layer(layers_[i], x, options, here);
     else x = Tape::checkpoint(here.tape, [this, i, options, here](Tape* tape, const std::vector<Variable>& in) {
       return run_layer(layers_[i], in[0], options, {tape, here.key, here.training, here.step});
     }, {x});
   }
   out.states = config_.norm == "pre" ? final_norm_(x, pass.tape) : x;
+  if (hidden) hidden->push_back(out.states);
   return out;
 }
 
@@ -155,8 +161,7 @@ Tensor SpeechEncoder::push(Stream& stream, const Tensor& features) {
   require(stream.states + n <= config_.max_positions, "speech encoder: the utterance has more than {} states; cut it at a pause", config_.max_positions);
   for (int64_t begin = 0; begin < n; begin += config_.encoder_chunk) {   // chunk by chunk: a chunk must not see the next one
     const int64_t end = std::min(n, begin + config_.encoder_chunk);
-    const Tensor place = positions_.slice(0, stream.states, stream.states + end - begin).reshape({1, end - begin, C});
-    Tensor x = add(Variable(all.slice(1, begin, end)), Variable(place)).value();
+    Tensor x = embed(Variable(all.slice(1, begin, end)), {int32_t(end - begin)}, stream.states, nullptr).value();
     for (size_t i = 0; i < layers_.size(); ++i) x = push_layer(layers_[i], x, stream.conv_before[i], *stream.attention[i], stream.states);
     out.slice(1, begin, end).copy_from(config_.norm == "pre" ? final_norm_(x, nullptr).value() : x);
     stream.states += end - begin;
@@ -172,6 +177,8 @@ void SpeechEncoder::visit(const std::string& prefix, const Visitor& v) {
   }
   for (size_t i = 0; i < stem_2d_.size(); ++i) stem_2d_[i].visit(path(prefix, fmt::format("stem.{}.conv", i)), v);
   if (!stem_2d_.empty()) stem_out_.visit(path(prefix, "stem.out"), v);
+  positions_.visit(prefix, v);
+  if (config_.embedding_norm) embedding_norm_.visit(path(prefix, "layernorm_embedding"), v);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const std::string p = path(prefix, fmt::format("layers.{}", i));
     if (layers_[i].conv.weight.value) {

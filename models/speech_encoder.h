@@ -1,8 +1,9 @@
-// From log-mel frames to encoder states: a stem of convolutions (each halves the rate), sinusoidal positions, and layers of
+// From log-mel frames to encoder states: a stem of convolutions (each halves the rate), positions, and layers of
 //   causal convolution · chunk-causal self-attention · feed-forward.
 // A state sees its own chunk and everything before it, so the states of a prefix equal those of the whole utterance: streaming encodes
 // every chunk once (SpeechEncoder::Stream) and never again.
 #pragma once
+#include "models/positions.h"
 #include "models/s2t_config.h"
 #include "nn/multi_head_attention.h"
 
@@ -17,7 +18,10 @@ class SpeechEncoder final : public Module {
     std::vector<int32_t> lengths;                           // real states per item
   };
   /// features [B,F,bins] with `frames` real ones per item; F is padded by the caller with the value of silence.
-  Output forward(const Variable& features, const std::vector<int32_t>& frames, const Pass& pass);
+  /// hidden: gets what enters each layer, and the states.
+  Output forward(const Variable& features, const std::vector<int32_t>& frames, const Pass& pass, std::vector<Variable>* hidden = nullptr);
+  /// What the convolutions of the stem make of features: [B,S,C].
+  Variable run_stem(const Variable& features, Tape* tape);
 
   /// What streaming remembers: the inputs that the next convolution taps reach back to, and the keys and values of each layer.
   struct Stream {
@@ -43,7 +47,7 @@ class SpeechEncoder final : public Module {
     FeedForward ffn;
   };
   void make_stem(RandomKey key);
-  Variable run_stem(const Variable& features, Tape* tape);
+  Variable embed(const Variable& stem, const std::vector<int32_t>& lengths, int64_t first, Tape* tape);   // scale, positions, norm
   Variable run_layer(Layer& layer, const Variable& x, const MultiHeadAttention::Options& options, const Pass& pass);
   Tensor push_layer(Layer& layer, const Tensor& x, Tensor& before, AttentionState& attention, int64_t place);   // place: states before this piece
 
@@ -54,8 +58,8 @@ class SpeechEncoder final : public Module {
   std::vector<Conv2dLayer> stem_2d_;
   LinearLayer stem_out_;                                    // behind Conv2d; its columns are bin by bin, ESPnet's channel by channel
   std::vector<Layer> layers_;
-  LayerNormLayer final_norm_;
-  Tensor positions_;
+  LayerNormLayer embedding_norm_, final_norm_;
+  Positions positions_;
 };
 
 }  // namespace alinea

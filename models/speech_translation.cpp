@@ -34,7 +34,7 @@ Variable SpeechTranslation::loss(const WaveBatch& batch, double smoothing, const
   return cross_entropy(reshape(logits, {rows, logits.size(2)}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = smoothing});
 }
 
-Generation SpeechTranslation::generate(const Tensor& samples, const std::vector<int32_t>& lengths, const GenerationConfig& options) {
+Generation SpeechTranslation::translate(const Tensor& samples, const std::vector<int32_t>& lengths, const GenerationConfig& options) {
   const Encoded encoded = encode(samples, lengths, {});
   return decoder_.generate(encoded.states.value(), encoded.lengths, {}, options);
 }

@@ -31,7 +31,7 @@ class SpeechTranslation final : public Module {
   Variable decode(const Tensor& decoder_in, const Encoded& encoded, const Pass& pass);
   /// Mean cross entropy of the labels, smoothed over the vocabulary.
   Variable loss(const WaveBatch& batch, double smoothing, const Pass& pass);
-  Generation generate(const Tensor& samples, const std::vector<int32_t>& lengths, const GenerationConfig& options);
+  Generation translate(const Tensor& samples, const std::vector<int32_t>& lengths, const GenerationConfig& options);
 
   const SpeechEncoderDecoderConfig& config() const { return config_; }
   Context& context() const { return encoder_.context(); }

@@ -1,7 +1,6 @@
 #include "models/text_decoder.h"
 
 #include "autograd/avg_pool_time.h"
-#include "autograd/layout.h"
 #include "models/block.h"
 
 namespace alinea {
@@ -10,19 +9,22 @@ TextDecoder::TextDecoder(Context& context, const TransformerConfig& config, Rand
     : context_(context), config_(config), table_name_(std::move(table_name)) {
   const int64_t C = config.d_model;
   embedding_ = normal_parameter(context, {config.target_words, C}, 1 / std::sqrt(double(C)), key.child("embedding"));
+  if (!config.tie_embeddings) output_ = normal_parameter(context, {config.target_words, C}, 1 / std::sqrt(double(C)), key.child("output"));
+  if (config.logits_bias) logits_bias_ = {context.zeros({1, config.target_words}, DType::f32), {}, false, true};
   for (int64_t i = 0; i < config.decoder_layers; ++i) {
     const RandomKey k = key.child("layers").child(uint64_t(i));
     Layer layer;
     layer.self_norm = LayerNormLayer(context, C);
     layer.cross_norm = LayerNormLayer(context, C);
     layer.ffn_norm = LayerNormLayer(context, C);
-    layer.self = MultiHeadAttention(context, config.attention.decoder_self.layer(i), C, config.heads, {.self = true, .rule = Mask::Rule::causal}, k.child("self"));
-    layer.cross = MultiHeadAttention(context, config.attention.decoder_cross.layer(i), C, config.heads, {.self = false}, k.child("cross"));
-    layer.ffn = FeedForward(context, C, config.ffn, activation_named(config.activation), k.child("ffn"));
+    layer.self = MultiHeadAttention(context, config.attention.decoder_self.layer(i), C, config.heads_of_decoder(), {.self = true, .rule = Mask::Rule::causal}, k.child("self"));
+    layer.cross = MultiHeadAttention(context, config.attention.decoder_cross.layer(i), C, config.heads_of_decoder(), {.self = false}, k.child("cross"));
+    layer.ffn = FeedForward(context, C, config.ffn_of_decoder(), activation_named(config.activation), k.child("ffn"));
     layers_.push_back(std::move(layer));
   }
+  if (config.embedding_norm) embedding_norm_ = LayerNormLayer(context, C);
   final_norm_ = LayerNormLayer(context, C);
-  positions_ = sinusoid(context, 0, config.max_positions, C, PositionLayout::interleaved);
+  positions_ = Positions(context, config, key.child("positions"));
 }
 
 void TextDecoder::add_policies(const PolicyConfig& policy, RandomKey key) {
@@ -31,17 +33,22 @@ void TextDecoder::add_policies(const PolicyConfig& policy, RandomKey key) {
 }
 
 Variable TextDecoder::embed(const Tensor& ids, int64_t first, Tape* tape) {
-  const int64_t B = ids.size(0), T = ids.size(1), C = config_.d_model;
-  require(first + T <= config_.max_positions, "decoder: token {} is beyond the model's {} positions; raise model.max_positions", first + T, config_.max_positions);
-  const Variable x = embedding(on(tape, embedding_), ids, -1, std::sqrt(double(C)));
-  return add(x, expand(reshape(Variable(positions_.slice(0, first, first + T).to(x.dtype())), {1, T, C}), {B, T, C}));
+  std::vector<bool> real;
+  if (positions_.skips_padding())
+    for (const int64_t id : ids.values<int64_t>()) real.push_back(id != config_.pad_token);
+  const Variable x = positions_.add_to(embedding(on(tape, embedding_), ids, config_.pad_token, config_.embedding_scale()), first, real, tape);
+  return config_.embedding_norm ? embedding_norm_(x, tape) : x;
 }
 
 Variable TextDecoder::project(const Variable& x, Tape* tape) {
-  return linear(config_.norm == "pre" ? final_norm_(x, tape) : x, on(tape, embedding_), Variable());
+  const Variable bias = config_.logits_bias ? Variable(logits_bias_.value.reshape({config_.target_words}).to(x.dtype())) : Variable();
+  return linear(x, on(tape, config_.tie_embeddings ? embedding_ : output_), bias);
 }
 
-TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Extents& extents, const Pass& pass) {
+Variable TextDecoder::normalised(const Variable& x, Tape* tape) { return config_.norm == "pre" ? final_norm_(x, tape) : x; }
+
+TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Extents& extents, const Pass& pass,
+                                         std::vector<Variable>* hidden) {
   require(ids.rank() == 2 && memory.shape().rank == 3 && ids.size(0) == memory.size(0), "decoder: ids {} and encoder states {} do not fit", ids.shape(), memory.shape());
   require(!monotonic || policy_, "decoder: this model has no policies; fine-tune it to EMMA first");
   const bool pre = config_.norm == "pre";
@@ -55,6 +62,8 @@ TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memo
   for (size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
     const Pass here = pass.child("layers").child(uint64_t(i));
+    if (hidden) hidden->push_back(x);
+    if (!monotonic && left_out(config_.decoder_layerdrop, here)) continue;
     x = residual(x, layer.self_norm, pre, p, here.child("self"), [&](const Variable& y) { return layer.self.forward(y, y, own, here.child("s")).y; });
     x = residual(x, layer.cross_norm, pre, p, here.child("cross"), [&](const Variable& y) {
       if (monotonic) other.policy = layer.policy.logits(y, pooled, pass.tape);
@@ -64,6 +73,8 @@ TextDecoder::Output TextDecoder::forward(const Tensor& ids, const Variable& memo
     });
     x = residual(x, layer.ffn_norm, pre, p, here.child("ffn"), [&](const Variable& y) { return layer.ffn(y, config_.activation_dropout, here); });
   }
+  x = normalised(x, pass.tape);
+  if (hidden) hidden->push_back(x);
   out.logits = project(x, pass.tape);
   return out;
 }
@@ -124,7 +135,7 @@ Tensor TextDecoder::step(State& state, const Tensor& ids, std::vector<PolicyVote
     x = residual(x, layer.ffn_norm, pre, 0, pass, [&](const Variable& y) { return layer.ffn(y, 0, pass); });
   }
   ++state.tokens;
-  return project(x, nullptr).value().reshape({ids.count(), config_.target_words});
+  return project(normalised(x, nullptr), nullptr).value().reshape({ids.count(), config_.target_words});
 }
 
 void TextDecoder::undo(State& state) {
@@ -169,6 +180,8 @@ Generation TextDecoder::generate(const Tensor& memory, const std::vector<int32_t
 void TextDecoder::visit(const std::string& prefix, const Visitor& v) {
   v(path(prefix, table_name_), embedding_);
   const std::string stack = path(prefix, "model.decoder");
+  positions_.visit(stack, v);
+  if (config_.embedding_norm) embedding_norm_.visit(path(stack, "layernorm_embedding"), v);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const std::string p = path(stack, fmt::format("layers.{}", i));
     Layer& layer = layers_[i];
@@ -181,6 +194,8 @@ void TextDecoder::visit(const std::string& prefix, const Visitor& v) {
     if (policy_) layer.policy.visit(path(p, "policy"), v);
   }
   if (config_.norm == "pre") final_norm_.visit(path(stack, "layer_norm"), v);
+  if (!config_.tie_embeddings) v(path(prefix, "lm_head.weight"), output_);
+  if (config_.logits_bias) v(path(prefix, "final_logits_bias"), logits_bias_);
 }
 
 }  // namespace alinea

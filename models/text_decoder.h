@@ -1,8 +1,9 @@
-// Transformer decoder with tied embeddings and, for EMMA, a policy per layer.
+// Transformer decoder with its output layer and, for EMMA, a policy per layer.
 //   layer: causal self-attention · cross attention on the encoder's states · feed-forward.
 #pragma once
 #include "models/emma_policy.h"
 #include "models/generation.h"
+#include "models/positions.h"
 #include "nn/multi_head_attention.h"
 
 namespace alinea {
@@ -24,7 +25,9 @@ class TextDecoder final : public Module {
   };
   /// ids i64 [B,T], memory [B,S,C]; cross: which states each token may see. With `monotonic` the cross attention follows the policies.
   /// extents: lengths of source and target per item (cosFormer).
-  Output forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Extents& extents, const Pass& pass);
+  /// hidden: gets what enters each layer, and what the output layer reads.
+  Output forward(const Tensor& ids, const Variable& memory, const Mask& cross, bool monotonic, const Extents& extents, const Pass& pass,
+                 std::vector<Variable>* hidden = nullptr);
 
   /// Step-by-step decoding of `batch` items; each may be followed by `beams` hypotheses, which share what was read.
   struct State {
@@ -51,7 +54,7 @@ class TextDecoder final : public Module {
   Generation generate(const Tensor& memory, const std::vector<int32_t>& lengths, const std::vector<double>& expected, const GenerationConfig& config);
 
   bool has_policy() const { return policy_.has_value(); }
-  /// [V,C]: also the output projection, and the source's embedding of a model that shares it.
+  /// [V,C]: also the output layer when tied, and the source's embedding of a model that shares it.
   Parameter& table() { return embedding_; }
   void use_cross_attention(const AttentionChoice& choice) {
     choice.check("model.attention.decoder_cross", int64_t(layers_.size()));
@@ -62,7 +65,7 @@ class TextDecoder final : public Module {
   void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
   MultiHeadAttention& self_attention(int64_t layer) { return layers_.at(size_t(layer)).self; }
   MultiHeadAttention& cross_attention(int64_t layer) { return layers_.at(size_t(layer)).cross; }
-  /// Names as Hugging Face's decoders have them: model.decoder.….
+  /// Names as Hugging Face's decoders have them: model.decoder.…, lm_head.weight, final_logits_bias.
   void visit(const std::string& prefix, const Visitor& v) override;
 
  private:
@@ -73,16 +76,17 @@ class TextDecoder final : public Module {
     EmmaPolicy policy;
   };
   Variable embed(const Tensor& ids, int64_t first, Tape* tape);
-  Variable project(const Variable& x, Tape* tape);
+  Variable normalised(const Variable& x, Tape* tape);       // behind the last layer
+  Variable project(const Variable& x, Tape* tape);          // -> logits
 
   Context& context_;
   TransformerConfig config_;
   std::string table_name_;
   std::optional<PolicyConfig> policy_;
-  Parameter embedding_;
+  Parameter embedding_, output_, logits_bias_;                // [V,C]; [V,C], unless tied; fixed: [1,V]
   std::vector<Layer> layers_;
-  LayerNormLayer final_norm_;
-  Tensor positions_;
+  LayerNormLayer embedding_norm_, final_norm_;
+  Positions positions_;
 };
 
 }  // namespace alinea

@@ -1,6 +1,5 @@
 #include "models/text_encoder.h"
 
-#include "autograd/layout.h"
 #include "models/block.h"
 
 namespace alinea {
@@ -15,8 +14,9 @@ TextEncoder::TextEncoder(Context& context, const TransformerConfig& config, Rand
     layer.ffn = FeedForward(context, config.d_model, config.ffn, activation_named(config.activation), k.child("ffn"));
     layers_.push_back(std::move(layer));
   }
+  if (config.embedding_norm) embedding_norm_ = LayerNormLayer(context, config.d_model);
   final_norm_ = LayerNormLayer(context, config.d_model);
-  positions_ = sinusoid(context, 0, config.max_positions, config.d_model, PositionLayout::interleaved);
+  positions_ = Positions(context, config, key.child("positions"));
 }
 
 Variable TextEncoder::run_layer(Layer& layer, const Variable& input, const MultiHeadAttention::Options& options, const Pass& pass) {
@@ -27,27 +27,37 @@ Variable TextEncoder::run_layer(Layer& layer, const Variable& input, const Multi
   return residual(x, layer.ffn_norm, pre, p, pass.child("ffn"), [&](const Variable& y) { return layer.ffn(y, config_.activation_dropout, pass); });
 }
 
-Variable TextEncoder::forward(const Tensor& ids, const std::vector<int32_t>& lengths, const Tensor& rarity, Parameter& table, const Pass& pass) {
+Variable TextEncoder::embed(const Tensor& ids, const std::vector<int32_t>& lengths, Parameter& table, const Pass& pass) {
+  Variable x = embedding(on(pass.tape, table), ids, config_.pad_token, config_.embedding_scale());
+  x = positions_.add_to(x, 0, positions_.skips_padding() ? real_columns(lengths, ids.size(1)) : std::vector<bool>(), pass.tape);
+  if (config_.embedding_norm) x = embedding_norm_(x, pass.tape);
+  return drop(x, config_.dropout, pass.child("embedding"));
+}
+
+Variable TextEncoder::forward(const Tensor& ids, const std::vector<int32_t>& lengths, const Tensor& rarity, Parameter& table, const Pass& pass,
+                              std::vector<Variable>* hidden) {
   require(ids.rank() == 2 && int64_t(lengths.size()) == ids.size(0), "text encoder: ids are {}, expected [B, S] with one length per item", ids.shape());
-  const int64_t B = ids.size(0), S = ids.size(1), C = config_.d_model;
-  require(S <= config_.max_positions, "text encoder: {} tokens, the model has {} positions; raise model.max_positions or shorten the sentence", S, config_.max_positions);
-  Variable x = embedding(on(pass.tape, table), ids, -1, std::sqrt(double(C)));
-  x = add(x, expand(reshape(Variable(positions_.slice(0, 0, S).to(x.dtype())), {1, S, C}), {B, S, C}));
-  x = drop(x, config_.dropout, pass.child("embedding"));
+  Variable x = embed(ids, lengths, table, pass);
   const std::vector<double> extent(lengths.begin(), lengths.end());
   MultiHeadAttention::Options options{.extents = {extent, extent}, .rarity = rarity, .tokens = ids, .dropout = config_.attention_dropout};
   options.mask.source_lengths = lengths;
   for (size_t i = 0; i < layers_.size(); ++i) {
+    if (hidden) hidden->push_back(x);
     const Pass here = pass.child("layers").child(uint64_t(i));
+    if (left_out(config_.encoder_layerdrop, here)) continue;
     if (!config_.activation_checkpointing) x = run_layer(layers_[i], x, options, here);
     else x = Tape::checkpoint(here.tape, [this, i, options, here](Tape* tape, const std::vector<Variable>& in) {
       return run_layer(layers_[i], in[0], options, {tape, here.key, here.training, here.step});
     }, {x});
   }
-  return config_.norm == "pre" ? final_norm_(x, pass.tape) : x;
+  if (config_.norm == "pre") x = final_norm_(x, pass.tape);
+  if (hidden) hidden->push_back(x);
+  return x;
 }
 
 void TextEncoder::visit(const std::string& prefix, const Visitor& v) {
+  positions_.visit(prefix, v);
+  if (config_.embedding_norm) embedding_norm_.visit(path(prefix, "layernorm_embedding"), v);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const std::string p = path(prefix, fmt::format("layers.{}", i));
     layers_[i].attention_norm.visit(path(p, "self_attn_layer_norm"), v);

@@ -1,6 +1,6 @@
-// From source tokens to encoder states: scaled embedding, sinusoidal positions, and layers of self-attention · feed-forward.
+// From source tokens to encoder states: embedding, positions, and layers of self-attention · feed-forward.
 #pragma once
-#include "models/transformer_config.h"
+#include "models/positions.h"
 #include "nn/multi_head_attention.h"
 
 namespace alinea {
@@ -10,7 +10,9 @@ class TextEncoder final : public Module {
   TextEncoder(Context& context, const TransformerConfig& config, RandomKey key);
 
   /// ids i64 [B,S] with `lengths` real ones per item, table [V,C]; rarity [B,S]: how rare each token is (structured attention) -> states [B,S,C].
-  Variable forward(const Tensor& ids, const std::vector<int32_t>& lengths, const Tensor& rarity, Parameter& table, const Pass& pass);
+  /// hidden: gets what enters each layer, and the states.
+  Variable forward(const Tensor& ids, const std::vector<int32_t>& lengths, const Tensor& rarity, Parameter& table, const Pass& pass,
+                   std::vector<Variable>* hidden = nullptr);
 
   void set_dropout(const TransformerConfig& rates) { config_.copy_dropout(rates); }
   MultiHeadAttention& self_attention(int64_t layer) { return layers_.at(size_t(layer)).attention; }
@@ -22,12 +24,13 @@ class TextEncoder final : public Module {
     MultiHeadAttention attention;
     FeedForward ffn;
   };
+  Variable embed(const Tensor& ids, const std::vector<int32_t>& lengths, Parameter& table, const Pass& pass);
   Variable run_layer(Layer& layer, const Variable& x, const MultiHeadAttention::Options& options, const Pass& pass);
 
   TransformerConfig config_;
   std::vector<Layer> layers_;
-  LayerNormLayer final_norm_;
-  Tensor positions_;
+  LayerNormLayer embedding_norm_, final_norm_;
+  Positions positions_;
 };
 
 }  // namespace alinea

@@ -3,6 +3,7 @@
 #include "autograd/cross_entropy.h"
 #include "autograd/elementwise.h"
 #include "autograd/layout.h"
+#include "models/hub/mbart.h"
 
 namespace alinea {
 
@@ -10,6 +11,7 @@ namespace {
 
 TextConfig checked(const TextConfig& config) {
   config.check();
+  if (config.model_type == "mbart") MBartConfig::of(config);
   return config;
 }
 
@@ -19,6 +21,8 @@ TextTransformer::TextTransformer(Context& context, const TextConfig& config, Ran
     : config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder"), config.share_embeddings ? "model.shared.weight" : "model.decoder.embed_tokens.weight") {
   if (!config.share_embeddings)
     source_embedding_ = normal_parameter(context, {config.source_words, config.d_model}, 1 / std::sqrt(double(config.d_model)), key.child("source_embedding"));
+  if (config.model_type == "mbart" && !config.share_embeddings)
+    unused_ = normal_parameter(context, {config.source_words, config.d_model}, 1 / std::sqrt(double(config.d_model)), key.child("unused"));
   rarity_ = {context.zeros({config.source_words}, DType::f32), {}, false, true};
   if (needs_target_length()) target_length_ = TargetLength(context, config, config.source_words, key.child("target_length"));
 }
@@ -35,23 +39,22 @@ Tensor TextTransformer::rarity_of(const Tensor& ids) const {
   return rarity_.value.context().from(r.data(), ids.shape());
 }
 
-Variable TextTransformer::states_of(const TextBatch& batch, const Pass& pass) {
-  return encoder_.forward(batch.source, batch.source_lengths, rarity_of(batch.source), source_table(), pass.child("encoder"));
-}
-
-Variable TextTransformer::decode(const TextBatch& batch, const Variable& states, const Pass& pass) {
+TextTransformer::Output TextTransformer::forward(const TextBatch& batch, const Pass& pass, bool hidden_states) {
+  Output out;
+  out.states = encoder_.forward(batch.source, batch.source_lengths, rarity_of(batch.source), source_table(), pass.child("encoder"),
+                                hidden_states ? &out.encoder_hidden : nullptr);
   const Extents extents = target_length_.training_extents(batch.source_lengths, batch.target_lengths, pass);
-  return decoder_.forward(batch.decoder_in, states, Mask{.source_lengths = batch.source_lengths}, false, extents, pass.child("decoder")).logits;
+  out.logits = decoder_.forward(batch.decoder_in, out.states, Mask{.source_lengths = batch.source_lengths}, false, extents, pass.child("decoder"),
+                                hidden_states ? &out.decoder_hidden : nullptr).logits;
+  return out;
 }
-
-Variable TextTransformer::logits(const TextBatch& batch, const Pass& pass) { return decode(batch, states_of(batch, pass), pass); }
 
 Variable TextTransformer::loss(const TextBatch& batch, double smoothing, const Pass& pass) {
   const int64_t rows = batch.labels.count();
-  const Variable states = states_of(batch, pass);
-  const Variable words = cross_entropy(reshape(decode(batch, states, pass), {rows, config_.target_words}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = smoothing});
+  const Output out = forward(batch, pass);
+  const Variable words = cross_entropy(reshape(out.logits, {rows, config_.target_words}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = smoothing});
   if (!needs_target_length()) return words;
-  const Variable length = target_length_.loss(states, batch.source_lengths, batch.target_lengths, pass.child("target_length"));
+  const Variable length = target_length_.loss(out.states, batch.source_lengths, batch.target_lengths, pass.child("target_length"));
   return length ? add(words, length) : words;
 }
 
@@ -71,6 +74,7 @@ void TextTransformer::set_dropout(double blocks, double attention, double activa
 
 void TextTransformer::visit(const std::string& prefix, const Visitor& v) {
   if (!config_.share_embeddings) v(path(prefix, "model.encoder.embed_tokens.weight"), source_embedding_);
+  if (unused_.value) v(path(prefix, "model.shared.weight"), unused_);
   encoder_.visit(path(prefix, "model.encoder"), v);
   decoder_.visit(prefix, v);
   v(path(prefix, "rarity"), rarity_);

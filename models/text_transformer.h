@@ -1,4 +1,5 @@
-// Text-to-text transformer (Vaswani et al. 2017): token encoder, text decoder with tied output embeddings, label-smoothed cross entropy.
+// Text-to-text transformer (Vaswani et al. 2017): token encoder, text decoder, label-smoothed cross entropy. With learned positions, a norm
+// behind the embeddings and a bias on the logits it is mBART (models/hub/mbart.h).
 #pragma once
 #include "models/text_decoder.h"
 #include "models/target_length.h"
@@ -17,6 +18,7 @@ struct TextConfig : TransformerConfig {
   void check() const {
     TransformerConfig::check();
     require(source_words > 2, "model: source_words {} is too small; it counts pad, end and the pieces", source_words);
+    require(!share_embeddings || tie_embeddings, "model: share_embeddings needs tie_embeddings: one table embeds the source and the target and is the output layer");
     require(!share_embeddings || source_words == target_words, "model: share_embeddings needs one vocabulary, but source_words is {} and target_words {}; prepare the data with --joint",
             source_words, target_words);
   }
@@ -43,7 +45,12 @@ class TextTransformer final : public Module {
   TargetLength& target_length() { return target_length_; }
   bool needs_target_length() const { return decoder_.needs_target_length(); }
   /// Logits [B,T,V] of every target token, teacher forced.
-  Variable logits(const TextBatch& batch, const Pass& pass);
+  Variable logits(const TextBatch& batch, const Pass& pass) { return forward(batch, pass).logits; }
+  struct Output {
+    Variable states, logits;                                // [B,S,C], [B,T,V]
+    std::vector<Variable> encoder_hidden, decoder_hidden;   // when asked for: what enters each layer, and what leaves the stack
+  };
+  Output forward(const TextBatch& batch, const Pass& pass, bool hidden_states = false);
 
   /// Translations of source ids i64 [B,S] (with their end token).
   Generation translate(const Tensor& source, const std::vector<int32_t>& lengths, const GenerationConfig& config);
@@ -59,9 +66,8 @@ class TextTransformer final : public Module {
   TextConfig config_;
   TextEncoder encoder_;
   TextDecoder decoder_;
-  Variable states_of(const TextBatch& batch, const Pass& pass);
-  Variable decode(const TextBatch& batch, const Variable& states, const Pass& pass);
   Parameter source_embedding_;                              // [V,C], unless shared
+  Parameter unused_;                                        // [V,C]: in files of an mBART with separate tables, read by nothing
   Parameter rarity_;                                        // fixed: [V]
   TargetLength target_length_;                              // of decoders that need it
 };

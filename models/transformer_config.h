@@ -1,6 +1,8 @@
 // What all transformers of this program are told: sizes, normalisation, dropout, attention families, the target vocabulary. The
 // configuration of a model extends it with what it adds.
 #pragma once
+#include <cmath>
+
 #include "engine/core/config.h"
 #include "engine/core/error.h"
 #include "nn/attention/choice.h"
@@ -37,29 +39,41 @@ struct TargetLengthConfig {
 
 struct TransformerConfig {
   std::string model_type;
-  int64_t d_model = 128, heads = 4, ffn = 512, encoder_layers = 2, decoder_layers = 2;
+  int64_t d_model = 128, heads = 4, ffn = 512, encoder_layers = 2, decoder_layers = 2, decoder_heads = 0, decoder_ffn = 0;
   std::string norm = "pre", activation = "relu";
-  double dropout = 0.1, attention_dropout = 0, activation_dropout = 0;
+  std::string positions = "sinusoid";
+  bool scale_embedding = true, embedding_norm = false, tie_embeddings = true, logits_bias = false;
+  double dropout = 0.1, attention_dropout = 0, activation_dropout = 0, encoder_layerdrop = 0, decoder_layerdrop = 0;
   bool activation_checkpointing = false;
   AttentionConfig attention;
   TargetLengthConfig target_length;
   int64_t source_words = 0, target_words = 0, max_positions = 2048;
   int64_t pad_token = 0, bos_token = 1, eos_token = 1;
+  JsonText origin{"{}"};
 
   explicit TransformerConfig(std::string type) : model_type(std::move(type)) {}
 
   void fields(Config& c) {
-    c.field("model_type", model_type, "names the architecture in the file: alinea_s2t (speech) or alinea_text");
+    c.field("model_type", model_type, "names the architecture in the file: alinea_s2t (speech) or alinea_text; speech_to_text or mbart where it is saved for Hugging Face's transformers");
     c.field("d_model", d_model, "model width");
     c.field("heads", heads, "attention heads");
     c.field("ffn", ffn, "hidden width of the feed-forward layers");
+    c.field("decoder_heads", decoder_heads, "attention heads of the decoder; 0: as many as heads");
+    c.field("decoder_ffn", decoder_ffn, "hidden width of the decoder's feed-forward layers; 0: as ffn");
     c.field("encoder_layers", encoder_layers, "layers of the encoder");
     c.field("decoder_layers", decoder_layers, "layers of the decoder");
     c.field("norm", norm, "pre (normalise before each block) or post (after the residual sum)");
     c.field("activation", activation, "relu or gelu");
+    c.field("positions", positions, "sinusoid, fairseq (sinusoids in halves, padding has none) or learned (a table of max_positions + 2 rows)");
+    c.field("scale_embedding", scale_embedding, "token embeddings are multiplied by √d_model");
+    c.field("embedding_norm", embedding_norm, "a layer norm behind embedding and position");
+    c.field("tie_embeddings", tie_embeddings, "the output layer is the decoder's embedding table; else it has weights of its own");
+    c.field("logits_bias", logits_bias, "a bias on the logits that is loaded and saved, never trained (mBART's final_logits_bias)");
     c.field("dropout", dropout, "on the embeddings and on each block's output");
     c.field("attention_dropout", attention_dropout, "on attention weights");
     c.field("activation_dropout", activation_dropout, "inside the feed-forward layers");
+    c.field("encoder_layerdrop", encoder_layerdrop, "training leaves out each layer of the encoder with this probability");
+    c.field("decoder_layerdrop", decoder_layerdrop, "the same of the decoder");
     c.field("activation_checkpointing", activation_checkpointing, "encoder layers are computed again in backward instead of kept: less memory, a third more time");
     c.field("attention", attention, "attention family per block");
     c.field("target_length", target_length, "of decoders that need to know it (cosformer blocks)");
@@ -69,20 +83,28 @@ struct TransformerConfig {
     c.field("pad_token", pad_token, "id that fills short sequences");
     c.field("bos_token", bos_token, "id that starts a target");
     c.field("eos_token", eos_token, "id that ends a sentence");
+    c.field("origin", origin, "the Hugging Face config.json that the model was opened with: saving keeps its other keys");
   }
+  int64_t heads_of_decoder() const { return decoder_heads > 0 ? decoder_heads : heads; }
+  int64_t ffn_of_decoder() const { return decoder_ffn > 0 ? decoder_ffn : ffn; }
+  double embedding_scale() const { return scale_embedding ? std::sqrt(double(d_model)) : 1; }
   /// Refuses impossible sizes by name.
   void check() const {
     require(d_model > 0 && heads > 0 && d_model % heads == 0, "model: heads {} must divide d_model {}", heads, d_model);
-    require(encoder_layers > 0 && decoder_layers > 0 && ffn > 0, "model: encoder_layers, decoder_layers and ffn must be positive");
+    require(decoder_heads >= 0 && d_model % heads_of_decoder() == 0, "model: decoder_heads {} must divide d_model {}", decoder_heads, d_model);
+    require(encoder_layers > 0 && decoder_layers > 0 && ffn > 0 && decoder_ffn >= 0, "model: encoder_layers, decoder_layers and ffn must be positive, decoder_ffn not negative");
     require(target_words > 2, "model: target_words {} is too small; it counts pad, start/end and the words", target_words);
     require(norm == "pre" || norm == "post", "model: norm '{}' is not pre or post", norm);
     require(activation == "relu" || activation == "gelu", "model: activation '{}' is not relu or gelu", activation);
+    require(positions == "sinusoid" || positions == "fairseq" || positions == "learned", "model: positions '{}' is not sinusoid, fairseq or learned", positions);
+    require(max_positions > 0, "model: max_positions {} must be positive", max_positions);
+    require(pad_token >= 0 && pad_token < target_words, "model: pad_token {} is not one of the {} target words", pad_token, target_words);
     target_length.check();
     attention.encoder_self.check("model.attention.encoder_self", encoder_layers);
     attention.decoder_self.check("model.attention.decoder_self", decoder_layers);
     attention.decoder_cross.check("model.attention.decoder_cross", decoder_layers);
-    require(dropout >= 0 && dropout < 1 && attention_dropout >= 0 && attention_dropout < 1 && activation_dropout >= 0 && activation_dropout < 1,
-            "model: dropout rates must lie in [0, 1)");
+    for (const double rate : {dropout, attention_dropout, activation_dropout, encoder_layerdrop, decoder_layerdrop})
+      require(rate >= 0 && rate < 1, "model: dropout and layer drop rates must lie in [0, 1), not {}", rate);
   }
   void copy_dropout(const TransformerConfig& rates) {
     dropout = rates.dropout, attention_dropout = rates.attention_dropout, activation_dropout = rates.activation_dropout;

@@ -87,15 +87,15 @@ void FeedForward::visit(const std::string& prefix, const Visitor& v) {
 }
 
 Tensor sinusoid(Context& context, int64_t first, int64_t rows, int64_t width, PositionLayout layout) {
-  require(width % 2 == 0, "sinusoid: the width {} must be even", width);
+  const bool split = layout == PositionLayout::halves;
+  require(width % 2 == 0 && width >= (split ? 4 : 2), "sinusoid: the width {} must be even, and at least 4 where sines and cosines are halves", width);
   const int64_t half = width / 2;
   std::vector<float> v(size_t(rows * width));
   for (int64_t c = 0; c < half; ++c) {
-    const double rate = std::pow(10000.0, -2.0 * double(c) / double(width));
+    const double rate = std::pow(10000.0, split ? -double(c) / double(half - 1) : -2.0 * double(c) / double(width));
     for (int64_t i = 0; i < rows; ++i) {
       float* row = v.data() + i * width;
       const double angle = double(first + i) * rate;
-      const bool split = layout == PositionLayout::halves;
       row[split ? c : 2 * c] = float(std::sin(angle));
       row[split ? half + c : 2 * c + 1] = float(std::cos(angle));
     }

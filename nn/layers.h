@@ -91,7 +91,7 @@ struct FeedForward final : Module {
 
 enum class PositionLayout { halves, interleaved };          // [sin…, cos…] as fairseq, or sin, cos, sin, cos as "Attention is all you need"
 
-/// Sinusoidal positions [rows, width]: angle(i, c) = (first + i) / 10000^{2c/width}, c = 0 … width/2 - 1.
+/// Sinusoidal positions [rows, width]: angle(i, c) = (first + i) / 10000^{2c/width}, c = 0 … width/2 - 1; in halves 10000^{c/(width/2 - 1)}.
 Tensor sinusoid(Context& context, int64_t first, int64_t rows, int64_t width, PositionLayout layout);
 
 }  // namespace alinea

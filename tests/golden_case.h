@@ -40,11 +40,11 @@ class GoldenCase {
   void check(const std::string& name, const std::vector<int32_t>& got) const { check(name, Context::cpu().from(got.data(), {int64_t(got.size())})); }
   void check(const std::string& name, double got) const { check(name, Context::cpu().from(&got, {})); }
 
-  /// grad_l2, the norms of all gradients in the order of param_order, and every single gradient under prefix + "grad.". A parameter that
-  /// the loss does not reach has a gradient of zero.
-  void check_gradients(Module& module, const std::string& prefix = "") const {
+  /// GRAD_l2, the norms of all gradients in the order of param_order, and every single gradient under GRAD.NAME, where GRAD says which loss.
+  /// A parameter that the loss does not reach has a gradient of zero.
+  void check_gradients(Module& module, const std::string& grad = "grad") const {
     std::map<std::string, Tensor> gradients;
-    module.visit("", [&](const std::string& name, Parameter& p) { gradients[name] = p.grad ? p.grad : p.value.context().zeros(p.value.shape(), p.value.dtype()); });
+    module.visit("", [&](const std::string& name, Parameter& p) { if (!p.fixed) gradients[name] = p.grad ? p.grad : p.value.context().zeros(p.value.shape(), p.value.dtype()); });
     std::vector<double> norms;
     for (const std::string name : settings_.at("param_order")) {
       INFO(name);
@@ -52,10 +52,10 @@ class GoldenCase {
       double square = 0;
       for (const double d : gradients[name].values<double>()) square += d * d;
       norms.push_back(std::sqrt(square));
-      if (has(prefix + "grad." + name)) check(prefix + "grad." + name, gradients[name]);
+      if (has(grad + "." + name)) check(grad + "." + name, gradients[name]);
     }
     CHECK(norms.size() == gradients.size());
-    check(prefix + "grad_l2", Context::cpu().from(norms.data(), {int64_t(norms.size())}));
+    check(grad + "_l2", Context::cpu().from(norms.data(), {int64_t(norms.size())}));
   }
 
  private:

@@ -1,51 +1,124 @@
 #include "models/hub/model_directory.h"
 
 #include "engine/core/files.h"
+#include "models/hub/config_text.h"
+#include "models/hub/mbart.h"
+#include "models/hub/speech_to_text.h"
 
 namespace alinea {
 
 namespace {
 
+std::string config_text(const TextConfig& config, DType dtype) {
+  if (config.model_type == "mbart") return Seq2SeqConfig::text_of(MBartConfig::of(config), config.origin, dtype);
+  Config c;
+  TextConfig(config).fields(c);
+  return c.dump();
+}
+
+std::string config_text(const S2TConfig& config, DType dtype) {
+  if (config.model_type == "speech_to_text") return Seq2SeqConfig::text_of(Speech2TextConfig::of(config), config.origin, dtype);
+  Config c;
+  S2TConfig(config).fields(c);
+  return c.dump();
+}
+
+std::string config_text(const SpeechEncoderDecoderConfig& config, DType dtype) {
+  Config c;
+  SpeechEncoderDecoderConfig(config).fields(c);
+  return merged_config(config.origin, c, dtype);
+}
+
+// The rarity of tokens is not written where nobody has told it.
+bool untold(const std::pair<std::string, Tensor>& tensor) {
+  if (tensor.first != "rarity") return false;
+  const auto values = tensor.second.values<float>();
+  return std::all_of(values.begin(), values.end(), [](float v) { return v == 0; });
+}
+
 template <class Model>
 void save(const std::filesystem::path& directory, Model& model) {
   std::filesystem::create_directories(directory);
-  Config config;
-  auto fields = model.config();
-  fields.fields(config);
-  write_atomically(directory / "config.json", config.dump());
-  save_weights(directory, outgoing(parameters_of(model)));
+  NamedTensors weights = parameters_of(model);
+  write_atomically(directory / "config.json", config_text(model.config(), weights.front().second.dtype()));
+  std::erase_if(weights, untold);
+  save_weights(directory, outgoing(weights));
 }
 
-Config config_file(const std::filesystem::path& directory) {
-  require_data(std::filesystem::exists(directory / "config.json"), "{}: there is no config.json; this is not a model directory", directory.string());
-  return Config::file(directory / "config.json");
-}
-
-template <class Model, class ModelConfig>
-std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context) {
+// Hub: the configuration of the architecture as transformers writes it, which may hold keys that are not ours.
+template <class ModelConfig, class Hub>
+ModelConfig read_config(const std::filesystem::path& directory) {
   ModelConfig config;
-  const std::string expected = config.model_type, found = model_type_of(directory);
-  require_data(found == expected, "{}: model_type '{}' is not supported here; {} is", (directory / "config.json").string(), found, expected);
-  Config file = config_file(directory);
+  const std::string own = config.model_type, hub = Hub().model_type, found = model_type_of(directory);
+  require_data(found == own || found == hub, "{}: model_type '{}' is not supported here; {} and {} are", (directory / "config.json").string(), found, own, hub);
+  Config file = model_config(directory);
+  if (found == hub) return Hub::read(file);
   config.fields(file);
   file.refuse_unread();
+  return config;
+}
+
+// Tied tables go by several names; old files hold tables of sinusoids that are computed here.
+LoadRules seq2seq_rules(bool tied, bool shared) {
+  LoadRules rules{.optional = {"rarity", "final_logits_bias"}, .ignored = {"*embed_positions.weights", "*embed_positions._float_tensor", "*.version"}};
+  if (shared)
+    for (const char* name : {"model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"})
+      rules.aliases.push_back({name, "model.shared.weight"});
+  else if (tied)
+    rules.aliases.push_back({"lm_head.weight", "model.decoder.embed_tokens.weight"});
+  return rules;
+}
+
+template <class Model>
+std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context, const auto& config, const LoadRules& rules) {
   auto model = std::make_unique<Model>(context, config, RandomKey::deferred());
-  load_weights(*model, Checkpoint::open(directory));
+  load_weights(*model, Checkpoint::open(directory), rules);
   return model;
 }
 
 }  // namespace
 
+Config model_config(const std::filesystem::path& directory) {
+  require_data(std::filesystem::exists(directory / "config.json"), "{}: there is no config.json; this is not a model directory", directory.string());
+  return Config::file(directory / "config.json");
+}
+
 std::string model_type_of(const std::filesystem::path& directory) {
   std::string type;
-  config_file(directory).field("model_type", type, "names the architecture in the file");
+  model_config(directory).field("model_type", type, "names the architecture in the file");
   return type;
 }
 
 void save_model(const std::filesystem::path& directory, S2TTransformer& model) { save(directory, model); }
 void save_model(const std::filesystem::path& directory, TextTransformer& model) { save(directory, model); }
+void save_model(const std::filesystem::path& directory, SpeechTranslation& model) { save(directory, model); }
 
-std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) { return load<S2TTransformer, S2TConfig>(directory, context); }
-std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context) { return load<TextTransformer, TextConfig>(directory, context); }
+std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) {
+  const S2TConfig config = read_config<S2TConfig, Speech2TextConfig>(directory);
+  return load<S2TTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, false));
+}
+
+std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context) {
+  const TextConfig config = read_config<TextConfig, MBartConfig>(directory);
+  return load<TextTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, config.share_embeddings));
+}
+
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context) {
+  const std::string found = model_type_of(directory);
+  require_data(found == SpeechEncoderDecoderConfig().model_type, "{}: model_type '{}' is not supported here; speech-encoder-decoder is", (directory / "config.json").string(), found);
+  const auto config = SpeechEncoderDecoderConfig::read(model_config(directory));
+  LoadRules rules{.optional = {"*masked_spec_embed"}, .ignored = {"*embed_positions.weights", "*.version"}};
+  if (!config.encoder.has_mask_vector()) rules.ignored.push_back("*masked_spec_embed");
+  if (config.decoder.tie_word_embeddings) rules.aliases.push_back({"decoder.lm_head.weight", "decoder.model.decoder.embed_tokens.weight"});
+  return load<SpeechTranslation>(directory, context, config, rules);
+}
+
+GenerationConfig load_generation_config(const std::filesystem::path& directory) {
+  GenerationConfig config;
+  const auto own = directory / "generation_config.json";
+  Config file = std::filesystem::exists(own) ? Config::file(own) : model_config(directory);
+  config.fields(file);
+  return config;
+}
 
 }  // namespace alinea

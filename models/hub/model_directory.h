@@ -1,22 +1,34 @@
-// A model on disk: config.json, model.safetensors and the vocabularies beside them. Loading is strict: missing, unexpected and misshapen
-// tensors are listed, nothing is skipped.
+// A model on disk: config.json, the weights and the vocabularies beside them. Loading is strict: missing, unexpected and misshapen tensors
+// are listed, nothing is skipped. wav2vec 2.0 has its own doors in models/hub/wav2vec2.h.
 #pragma once
 #include <filesystem>
 #include <memory>
 
 #include "models/hub/weights.h"
 #include "models/s2t_transformer.h"
+#include "models/speech_translation.h"
 #include "models/text_transformer.h"
 
 namespace alinea {
 
-/// The architecture that config.json names: "alinea_s2t" or "alinea_text".
+/// The architecture that config.json names: alinea_s2t, alinea_text, or of Hugging Face's wav2vec2, mbart, speech_to_text and
+/// speech-encoder-decoder.
 std::string model_type_of(const std::filesystem::path& directory);
+/// config.json as a tree; errors name the directory.
+Config model_config(const std::filesystem::path& directory);
 
 void save_model(const std::filesystem::path& directory, S2TTransformer& model);
 void save_model(const std::filesystem::path& directory, TextTransformer& model);
-/// A speech model. Another model_type is an error that names both.
+void save_model(const std::filesystem::path& directory, SpeechTranslation& model);
+
+/// A speech model: alinea_s2t or speech_to_text. Another model_type is an error that names them.
 std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context);
+/// A text model: alinea_text or mbart.
 std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context);
+/// wav2vec2 with mBART's decoder: speech-encoder-decoder.
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context);
+
+/// generation_config.json; where there is none, the settings in config.json; else the defaults.
+GenerationConfig load_generation_config(const std::filesystem::path& directory);
 
 }  // namespace alinea

@@ -30,7 +30,7 @@ void check_case(const GoldenCase& golden, const std::string& prefix, bool traini
   golden.check(prefix + "projected_states", out.states.value());
   golden.check(prefix + "projected_quantized_states", out.quantized.value());
   tape.backward(out.loss);
-  golden.check_gradients(model, prefix);
+  golden.check_gradients(model, prefix + "grad");
 }
 
 }  // namespace
