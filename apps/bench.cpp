@@ -47,7 +47,7 @@ std::vector<Work> chosen(const std::vector<std::string>& patterns) {
     if (wanted) works.push_back(std::move(w));
   }
   for (size_t i = 0; i < patterns.size(); ++i)
-    require(used[i], "bench: no work fits '{}'; the groups are ops, attention, emma and train, alinea bench --list shows the names",
+    require(used[i], "bench: no work fits '{}'; the groups are ops, attention, emma, train and forward, alinea bench --list shows the names",
             patterns[i]);
   return works;
 }
@@ -153,7 +153,7 @@ void add_bench(Command program, Run& run) {
       program, "bench", "time, memory and rate of single works beside the machine's measured peak; JSON lines when stdout is no terminal",
       "alinea bench ops --threads 2\nalinea bench 'attention/*/fwd/1024' emma/alpha@recurrence\nalinea bench train --json > train.jsonl");
   app.add_option("works", o->patterns,
-                  "ops, attention, emma, train, the beginning of a name or a pattern, @FORM after it for one form; all if none is given")
+                  "ops, attention, emma, train, forward, the beginning of a name or a pattern, @FORM after it for one form; all if none is given")
       .type_name("GROUP|PATTERN");
   app.add_option("--seconds", o->seconds, "for each work, after its warm-up").positive().show_default();
   app.add_flag("--list", o->list, "only show the works");

@@ -1,5 +1,5 @@
 // A benchmark is a list of works. A work makes its inputs on a context and returns a step, which is then timed. The lists of the groups:
-// ops_works.cpp, attention_works.cpp, emma_works.cpp, train_works.cpp. Adding a work: a line there.
+// ops_works.cpp, attention_works.cpp, emma_works.cpp, train_works.cpp, model_works.cpp. Adding a work: a line there.
 #pragma once
 #include <functional>
 #include <optional>
@@ -32,6 +32,7 @@ std::vector<Work> ops_works();
 std::vector<Work> attention_works();
 std::vector<Work> emma_works();
 std::vector<Work> train_works();
+std::vector<Work> model_works();
 /// Of all groups, in this order.
 std::vector<Work> all_works();
 
