@@ -25,11 +25,12 @@ struct BenchOptions {
 };
 
 struct Peaks {
-  double gflops, gb_s;
+  double gflops, gb_s, read_gb_s;                           // read: where a work needs it, else 0
 };
 
-// "ops", "emma/alpha/", "attention/*/fwd/1024", a whole name; "@FORM" after it chooses one form.
+// "ops", "emma/alpha/", "attention/*/fwd/1024", a whole name; "@FORM" after it chooses one form. "models": train, forward and decode.
 bool fits(const Work& w, const std::string& pattern) {
+  if (pattern == "models") return fits(w, "train") || fits(w, "forward") || fits(w, "decode");
   const size_t at = pattern.find('@');
   std::string name = pattern.substr(0, at);
   if (at != std::string::npos && pattern.substr(at + 1) != w.form) return false;
@@ -47,7 +48,7 @@ std::vector<Work> chosen(const std::vector<std::string>& patterns) {
     if (wanted) works.push_back(std::move(w));
   }
   for (size_t i = 0; i < patterns.size(); ++i)
-    require(used[i], "bench: no work fits '{}'; the groups are ops, attention, emma, train and forward, alinea bench --list shows the names",
+    require(used[i], "bench: no work fits '{}'; the groups are ops, attention, emma, train, forward and decode; models is the last three, alinea bench --list shows the names",
             patterns[i]);
   return works;
 }
@@ -60,6 +61,10 @@ void add_rates(json& line, const WorkCost& cost, double ms, const Peaks& peaks) 
     const double rate = cost.flops / ms * 1e-6;
     line["gflops"] = rounded(rate);
     line["share"] = rounded(rate / peaks.gflops);
+  } else if (cost.read > 0) {
+    const double rate = cost.read / ms * 1e-6;
+    line["gb_s"] = rounded(rate);
+    if (peaks.read_gb_s > 0) line["share"] = rounded(rate / peaks.read_gb_s);
   } else if (cost.bytes > 0) {
     const double rate = cost.bytes / ms * 1e-6;
     line["gb_s"] = rounded(rate);
@@ -85,7 +90,7 @@ json run_work(Context& context, const Work& w, const BenchOptions& o, const Peak
   } catch (const std::bad_alloc&) {
     line["skipped"] = "out of memory";
   }
-  line.update({{"device", context.device() == Device::cpu ? "cpu" : "cuda"}, {"dtype", "fp32"}, {"threads", threads()}});
+  line.update({{"device", context.device() == Device::cpu ? "cpu" : "cuda"}, {"dtype", w.dtype}, {"threads", threads()}});
   return line;
 }
 
@@ -116,16 +121,18 @@ int bench(const BenchOptions& o) {
   if (o.list) return list_works(works);
   Context& context = context_of(o.common);
   const bool lines = o.common.json || !isatty(STDOUT_FILENO);
-  const Peaks peaks{peak_gemm_gflops(context), peak_copy_gb_per_second(context)};
+  const bool reads = std::any_of(works.begin(), works.end(), [](const Work& w) { return w.cost.read > 0; });
+  const Peaks peaks{peak_gemm_gflops(context), peak_copy_gb_per_second(context), reads ? peak_read_gb_per_second(context) : 0};
   if (lines) {
     fmt::print(
         "{}\n{}\n",
         json{{"work", "peak/gemm"}, {"shape", "[1024,1024] x [1024,1024]"}, {"gflops", rounded(peaks.gflops)}, {"threads", threads()}}
             .dump(),
         json{{"work", "peak/copy"}, {"shape", "64 MiB, read and written"}, {"gb_s", rounded(peaks.gb_s)}, {"threads", threads()}}.dump());
+    if (reads) fmt::print("{}\n", json{{"work", "peak/read"}, {"shape", "512 MiB"}, {"gb_s", rounded(peaks.read_gb_s)}, {"threads", threads()}}.dump());
   } else {
-    fmt::print("{}, {} threads: at most {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (copy, read and written)\n\n", context.name(),
-               threads(), peaks.gflops, peaks.gb_s);
+    fmt::print("{}, {} threads: at most {:.0f} GFLOP/s (matrix product), {:.1f} GB/s (copy, read and written){}\n\n", context.name(), threads(), peaks.gflops,
+               peaks.gb_s, reads ? fmt::format(", {:.1f} GB/s (read)", peaks.read_gb_s) : "");
   }
   TextTable table(
       {{"work"}, {"form"}, {"ms", true}, {"median", true}, {"cpu ms", true}, {"MB", true}, {"rate", true}, {"of peak", true}, {""}});
@@ -153,7 +160,7 @@ void add_bench(Command program, Run& run) {
       program, "bench", "time, memory and rate of single works beside the machine's measured peak; JSON lines when stdout is no terminal",
       "alinea bench ops --threads 2\nalinea bench 'attention/*/fwd/1024' emma/alpha@recurrence\nalinea bench train --json > train.jsonl");
   app.add_option("works", o->patterns,
-                  "ops, attention, emma, train, forward, the beginning of a name or a pattern, @FORM after it for one form; all if none is given")
+                  "ops, attention, emma, train, forward, decode (models: these three), the beginning of a name or a pattern, @FORM after it for one form; all if none is given")
       .type_name("GROUP|PATTERN");
   app.add_option("--seconds", o->seconds, "for each work, after its warm-up").positive().show_default();
   app.add_flag("--list", o->list, "only show the works");

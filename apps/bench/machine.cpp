@@ -6,6 +6,7 @@
 #include "engine/blas/gemm.h"
 #include "engine/core/parallel.h"
 #include "engine/core/tensor.h"
+#include "engine/core/vec.h"
 
 namespace alinea {
 
@@ -27,6 +28,18 @@ double fastest(Context& context, F&& f) {
   return best;
 }
 
+// The next piece is called for while this one is read: the most that memory gives.
+ALINEA_KERNEL float read_all(const float* p, int64_t n) {
+  constexpr int64_t ahead = 4096;
+  Vec<float> s[4] = {};
+  for (int64_t i = 0; i + 64 <= n; i += 64)
+    for (int64_t k = 0; k < 4; ++k) {
+      __builtin_prefetch(p + i + 16 * k + ahead, 0, 2);
+      s[k] += load(p + i + 16 * k);
+    }
+  return sum(s[0] + s[1] + s[2] + s[3]);
+}
+
 }  // namespace
 
 double peak_gemm_gflops(Context& context) {
@@ -45,6 +58,17 @@ double peak_copy_gb_per_second(Context& context) {
     parallel_for(bytes, 1 << 20, [&](int64_t begin, int64_t end) { std::memcpy(target + begin, source + begin, size_t(end - begin)); });
   });
   return 2e-9 * bytes / seconds;
+}
+
+double peak_read_gb_per_second(Context& context) {
+  if (context.device() != Device::cpu) return 0;
+  constexpr int64_t count = 128 << 20;
+  const Tensor from = context.full({count}, DType::f32, 1);
+  const float* source = from.data<float>();
+  std::vector<float> sums(size_t(count >> 20));
+  return 4e-9 * count / fastest(context, [&] {
+    parallel_for(count >> 20, 1, [&](int64_t begin, int64_t end) { sums[size_t(begin)] = read_all(source + (begin << 20), (end - begin) << 20); });
+  });
 }
 
 }  // namespace alinea

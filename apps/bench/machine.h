@@ -8,5 +8,7 @@ namespace alinea {
 double peak_gemm_gflops(Context& context);
 /// Bytes read and written per second, in 1e9, copying 64 MiB that no cache holds.
 double peak_copy_gb_per_second(Context& context);
+/// Bytes read per second, in 1e9, of 512 MiB; 0 on a GPU, where the copy tells as much.
+double peak_read_gb_per_second(Context& context);
 
 }  // namespace alinea

@@ -48,7 +48,7 @@ Sample sample(Context& context, const Step& step, int calls) {
 
 std::vector<Work> all_works() {
   std::vector<Work> all;
-  for (auto* const group : {ops_works, attention_works, emma_works, train_works, model_works})
+  for (auto* const group : {ops_works, attention_works, emma_works, train_works, model_works, decode_works})
     for (Work& w : group()) all.push_back(std::move(w));
   return all;
 }

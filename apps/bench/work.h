@@ -1,5 +1,5 @@
 // A benchmark is a list of works. A work makes its inputs on a context and returns a step, which is then timed. The lists of the groups:
-// ops_works.cpp, attention_works.cpp, emma_works.cpp, train_works.cpp, model_works.cpp. Adding a work: a line there.
+// ops_works.cpp, attention_works.cpp, emma_works.cpp, train_works.cpp, model_works.cpp, decode_works.cpp. Adding a work: a line there.
 #pragma once
 #include <functional>
 #include <optional>
@@ -14,9 +14,9 @@ namespace alinea {
 /// What is timed: one call is one unit of work. It owns its inputs.
 using Step = std::function<void()>;
 
-/// Arithmetic and least memory traffic of a call; 0: not a useful figure for this work.
+/// Arithmetic and least memory traffic of a call; 0: not a useful figure for this work. `read`: all of it is read, as of a decoder's weights.
 struct WorkCost {
-  double flops = 0, bytes = 0;
+  double flops = 0, bytes = 0, read = 0;
 };
 
 struct Work {
@@ -26,6 +26,7 @@ struct Work {
   WorkCost cost;
   std::function<Step(Context&)> make;  // none: skipped, with the reason
   std::string skipped;
+  std::string dtype = "fp32";
 };
 
 std::vector<Work> ops_works();
@@ -33,6 +34,7 @@ std::vector<Work> attention_works();
 std::vector<Work> emma_works();
 std::vector<Work> train_works();
 std::vector<Work> model_works();
+std::vector<Work> decode_works();
 /// Of all groups, in this order.
 std::vector<Work> all_works();
 

@@ -7,12 +7,12 @@ namespace alinea {
 
 namespace {
 
-constexpr int64_t outputs_at_once = 4;
+constexpr int outputs_at_once = 4, rows_at_once = 6;          // the sums of a tile fit into 32 registers
 
 /// One product: W is T or bf16.
 template <class T, class W>
 struct Product {
-  const T* x;
+  const T* x;                                               // rows in the order of `paired`
   const W* weight;
   const T* bias;
   T* y;
@@ -20,72 +20,104 @@ struct Product {
   Activation activation;
 };
 
-template <class T>
-ALINEA_INLINE Vec<T> load_wide(const T* p) { return load(p); }
-ALINEA_INLINE Vec<float> load_wide(const bf16* p) {           // a bf16 number is the upper half of a float
-  typedef uint16_t halves __attribute__((vector_size(32)));
-  typedef uint32_t words __attribute__((vector_size(64)));
-  halves h;
-  std::memcpy(&h, p, sizeof h);
-  const words w = __builtin_convertvector(h, words) << 16;
-  Vec<float> v;
-  std::memcpy(&v, &w, sizeof v);
-  return v;
-}
+// Weights come in vectors of 64 bytes: `pieces` vectors of T. Of bf16, which are upper halves of floats, one piece holds the even
+// elements and one the odd ones: a shift and a mask. The rows of x are put into the same order once.
 template <class T, class W>
-ALINEA_INLINE Vec<T> load_wide_part(const W* p, int64_t n) {
+constexpr int pieces = sizeof(T) / sizeof(W);
+
+template <class T>
+ALINEA_INLINE void load_wide(const T* p, Vec<T> (&v)[1]) { v[0] = load(p); }
+ALINEA_INLINE void load_wide(const bf16* p, Vec<float> (&v)[2]) {
+  typedef uint32_t words __attribute__((vector_size(64)));
+  words w;
+  std::memcpy(&w, p, sizeof w);
+  const words even = w << 16, odd = w & 0xFFFF0000u;
+  std::memcpy(&v[0], &even, sizeof even);
+  std::memcpy(&v[1], &odd, sizeof odd);
+}
+
+// Elements i … of a row that ends at `end`, at most a vector.
+template <class T, class W>
+ALINEA_INLINE Vec<T> rest_wide(const W* row, int64_t i, int64_t end) {
   Vec<T> v{};
-  for (int64_t i = 0; i < n; ++i) v[i] = T(p[i]);
+  for (int64_t j = i; j < std::min(end, i + lanes<T>); ++j) v[j - i] = T(row[j]);
   return v;
 }
 
-// Rows r … r + R - 1 of outputs o … o + N - 1.
-template <int R, int N, class T, class W>
-ALINEA_INLINE void block(const Product<T, W>& p, int64_t r, int64_t o) {
+template <class T>
+void paired(const T* from, T* to, int64_t n) {
   constexpr int64_t L = lanes<T>;
-  constexpr int64_t ahead = 1024 / int64_t(sizeof(W));       // within a page the processor looks ahead by itself, but late
+  int64_t i = 0;
+  for (; i + 2 * L <= n; i += 2 * L)
+    for (int64_t k = 0; k < L; ++k) to[i + k] = from[i + 2 * k], to[i + L + k] = from[i + 2 * k + 1];
+  std::copy(from + i, from + n, to + i);
+}
+
+// Rows r … r + R - 1 of outputs o … o + N - 1. Meanwhile the next outputs' weights are called for, a share in each of the passes over
+// the rows, so that memory does not wait for arithmetic.
+template <int R, int N, class T, class W>
+ALINEA_INLINE void block(const Product<T, W>& p, int64_t r, int64_t o, int64_t pass, int64_t passes) {
+  constexpr int P = pieces<T, W>;
+  constexpr int64_t L = lanes<T>, line = P * L;
   const T* x = p.x + r * p.in;
   const W* w = p.weight + o * p.in;
+  const int64_t share = (N + passes - 1) / passes;          // lines to call for in each step
+  const W* next = w + N * p.in + pass * share * p.in;
   Vec<T> s[R][N] = {};
   int64_t i = 0;
-  for (; i + L <= p.in; i += L) {
-    Vec<T> wide[N];
+  for (; i + line <= p.in; i += line) {
+    Vec<T> wide[N][P];
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) {
-      wide[n] = load_wide(w + n * p.in + i);
-      __builtin_prefetch(w + n * p.in + i + ahead);
-    }
+    for (int n = 0; n < N; ++n) load_wide(w + n * p.in + i, wide[n]);
+    __builtin_prefetch(next, 0, 2);
+    if (share > 1) __builtin_prefetch(next + line, 0, 2);
+    if (share > 2) __builtin_prefetch(next + 2 * line, 0, 2), __builtin_prefetch(next + 3 * line, 0, 2);
+    next += share * line;
+#pragma GCC unroll 6
+    for (int k = 0; k < R; ++k)
+#pragma GCC unroll 2
+      for (int j = 0; j < P; ++j) {
+        const Vec<T> one = load(x + k * p.in + i + j * L);
 #pragma GCC unroll 4
-    for (int k = 0; k < R; ++k) {
-      const Vec<T> one = load(x + k * p.in + i);
-#pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) s[k][n] += one * wide[n];
-    }
+        for (int n = 0; n < N; ++n) s[k][n] += one * wide[n][j];
+      }
   }
-  if (const int64_t rest = p.in - i; rest > 0)
+  if (i < p.in)
     for (int n = 0; n < N; ++n) {
-      const Vec<T> wide = load_wide_part<T>(w + n * p.in + i, rest);
-      for (int k = 0; k < R; ++k) s[k][n] += load_part(x + k * p.in + i, rest) * wide;
+      Vec<T> wide[P];
+      for (int j = 0; j < P; ++j) wide[j] = rest_wide<T>(w + n * p.in, i + j * L, p.in);
+      for (int k = 0; k < R; ++k)
+        for (int j = 0; j < P; ++j)
+          if (const int64_t rest = p.in - i - j * L; rest > 0) s[k][n] += load_up_to(x + k * p.in + i + j * L, rest) * wide[j];
     }
   for (int k = 0; k < R; ++k)
     for (int n = 0; n < N; ++n) p.y[(r + k) * p.out + o + n] = sum(s[k][n]);
 }
 
-// All rows of N outputs: the weights come from memory for the first rows, for the others they are in the cache.
-template <int N, class T, class W>
+// All rows of some outputs, as equal passes: for the first the weights come from memory, for the others from the cache.
+template <class T, class W>
 ALINEA_INLINE void every_row(const Product<T, W>& p, int64_t o) {
-  int64_t r = 0;
-  for (; r + 4 <= p.rows; r += 4) block<4, N>(p, r, o);
-  if (p.rows - r == 3) block<3, N>(p, r, o);
-  if (p.rows - r == 2) block<2, N>(p, r, o);
-  if (p.rows - r == 1) block<1, N>(p, r, o);
+  constexpr int N = outputs_at_once;
+  const int64_t passes = (p.rows + rows_at_once - 1) / rows_at_once;
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    const int64_t r = p.rows * pass / passes;
+    switch (p.rows * (pass + 1) / passes - r) {
+      case 1: block<1, N>(p, r, o, pass, passes); break;
+      case 2: block<2, N>(p, r, o, pass, passes); break;
+      case 3: block<3, N>(p, r, o, pass, passes); break;
+      case 4: block<4, N>(p, r, o, pass, passes); break;
+      case 5: block<5, N>(p, r, o, pass, passes); break;
+      default: block<6, N>(p, r, o, pass, passes); break;
+    }
+  }
 }
 
 template <class T, class W>
 ALINEA_KERNEL void outputs(const Product<T, W>& p, int64_t begin, int64_t end) {
   int64_t o = begin;
-  for (; o + outputs_at_once <= end; o += outputs_at_once) every_row<outputs_at_once>(p, o);
-  for (; o < end; ++o) every_row<1>(p, o);
+  for (; o + outputs_at_once <= end; o += outputs_at_once) every_row(p, o);
+  for (; o < end; ++o)
+    for (int64_t r = 0; r < p.rows; ++r) block<1, 1>(p, r, o, 0, 1);
   if (!p.bias && p.activation == Activation::none) return;
   for (int64_t r = 0; r < p.rows; ++r)
     for (int64_t i = begin; i < end; i += lanes<T>) {
@@ -97,9 +129,7 @@ ALINEA_KERNEL void outputs(const Product<T, W>& p, int64_t begin, int64_t end) {
 }
 
 ALINEA_KERNEL void widen_all(const bf16* from, float* to, int64_t n) {
-  int64_t i = 0;
-  for (; i + lanes<float> <= n; i += lanes<float>) store(to + i, load_wide(from + i));
-  for (; i < n; ++i) to[i] = float(from[i]);
+  for (int64_t i = 0; i < n; ++i) to[i] = float(from[i]);
 }
 
 template <class T, class W>
@@ -116,7 +146,11 @@ Tensor few_rows_linear(const Tensor& x, const Tensor& weight, const Tensor& bias
   with_float(x.dtype(), "linear", [&]<class T>() {
     const T* b = bias ? bias.data<T>() : nullptr;
     if (weight.dtype() == x.dtype()) return run(Product<T, T>{x.data<T>(), weight.data<T>(), b, y.data<T>(), rows, in, out, activation});
-    if constexpr (std::is_same_v<T, float>) run(Product<T, bf16>{x.data<T>(), weight.data<bf16>(), b, y.data<T>(), rows, in, out, activation});
+    if constexpr (std::is_same_v<T, float>) {
+      const Tensor order = x.context().empty(x.shape(), x.dtype());
+      for (int64_t r = 0; r < rows; ++r) paired(x.data<T>() + r * in, order.data<T>() + r * in, in);
+      run(Product<T, bf16>{order.data<T>(), weight.data<bf16>(), b, y.data<T>(), rows, in, out, activation});
+    }
   });
   return y;
 }

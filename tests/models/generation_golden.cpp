@@ -1,0 +1,73 @@
+// Generation against Hugging Face's generate(): the same ids for every setting of the reference cases, and the scores of beams.
+#include <doctest/doctest.h>
+
+#include "models/hub/model_directory.h"
+#include "tests/golden_case.h"
+
+using namespace alinea;
+
+namespace {
+
+std::vector<int32_t> lengths_of(const Tensor& mask) {
+  std::vector<int32_t> lengths(size_t(mask.size(0)));
+  const auto ones = mask.values<int32_t>();
+  for (size_t i = 0; i < ones.size(); ++i) lengths[i / size_t(mask.size(1))] += ones[i];
+  return lengths;
+}
+
+Tensor rows(const std::vector<std::vector<int32_t>>& sequences) {
+  std::vector<int64_t> all;
+  for (const auto& s : sequences) all.insert(all.end(), s.begin(), s.end());
+  return Context::cpu().from(all.data(), {int64_t(sequences.size()), int64_t(sequences[0].size())});
+}
+
+// Every plan of case.json over the directory's generation_config.json, as Hugging Face merges them.
+template <class F>
+void check_plans(const GoldenCase& c, size_t count, F&& generate) {
+  const auto plans = c.settings().at("generate");
+  CHECK(plans.size() == count);
+  for (const auto& [name, plan] : plans.items()) {
+    CAPTURE(name);
+    GenerationConfig config = GenerationConfig::of(c.directory());
+    Config settings = Config::text(plan.dump(), "case.json");
+    config.fields(settings);
+    settings.refuse_unread();
+    const Generation g = generate(config);
+    c.check("gen." + name + ".sequences", rows(g.sequences));
+    CHECK(g.scores.empty() == (config.num_beams == 1));
+    if (!g.scores.empty()) c.check("gen." + name + ".scores", Context::cpu().from(g.scores.data(), {int64_t(g.scores.size())}));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("mBART generates what transformers generates, greedy and with beams, under every setting") {
+  const GoldenCase c("mbart");
+  const auto model = load_text_model(c.directory(), Context::cpu());
+  check_plans(c, 24, [&](const GenerationConfig& config) { return model->translate(c.input("input_ids"), lengths_of(c.input("attention_mask")), config); });
+}
+
+TEST_CASE("Speech2Text generates what transformers generates") {
+  const GoldenCase c("s2t");
+  const auto model = load_model(c.directory(), Context::cpu());
+  check_plans(c, 4, [&](const GenerationConfig& config) { return model->translate(c.input("input_features"), lengths_of(c.input("attention_mask")), config); });
+}
+
+TEST_CASE("with its weights stored as bf16, mBART gives the logits of the widened weights and decodes as it does") {
+  const GoldenCase c("mbart");
+  const auto wide = load_text_model(c.directory(), Context::cpu()), stored = load_text_model(c.directory(), Context::cpu());
+  wide->visit("", [](const std::string&, Parameter& p) { p.value = p.value.to(DType::bf16).to(DType::f32); });
+  stored->visit("", [](const std::string& name, Parameter& p) {
+    const bool matrix = p.value.rank() == 2 && name.find("positions") == std::string::npos && name.find("logits_bias") == std::string::npos;
+    p.value = matrix ? p.value.to(DType::bf16) : p.value.to(DType::bf16).to(DType::f32);
+  });
+  const Tensor source = c.input("input_ids");
+  const auto lengths = lengths_of(c.input("attention_mask"));
+  for (const int64_t beams : {1, 5}) {
+    GenerationConfig config = GenerationConfig::of(c.directory());
+    config.num_beams = beams, config.max_length = 12;
+    const Generation a = wide->translate(source, lengths, config), b = stored->translate(source, lengths, config);
+    CHECK(a.sequences == b.sequences);
+    for (size_t i = 0; i < a.scores.size(); ++i) CHECK(a.scores[i] == doctest::Approx(b.scores[i]).epsilon(1e-5));
+  }
+}
