@@ -37,6 +37,7 @@ void add_plot(Command program, Run& run);
 void add_score(Command program, Run& run);
 void add_tokenizer(Command program, Run& run);
 void add_train(Command program, Run& run);
+void add_transcribe(Command program, Run& run);
 void add_translate(Command program, Run& run);
 
 }  // namespace alinea

@@ -17,6 +17,7 @@ constexpr void (*commands[])(Command, Run&) = {
     add_train,
     add_eval,
     add_translate,
+    add_transcribe,
     add_forward,
     add_experiment,
     add_score,

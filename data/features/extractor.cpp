@@ -95,7 +95,7 @@ void normalise_bins(FeatureBatch& batch, bool means, bool variances) {
 FeatureExtractor FeatureExtractor::open(const std::filesystem::path& directory) {
   std::string place, side = "right";
   const json settings = settings_in(directory, place);
-  FeatureExtractor f;
+  FeatureExtractor f{.others = settings.dump()};
   double dither = 0;
   bool cepstral = true;
   read(settings, place, "feature_extractor_type", f.kind);
@@ -115,8 +115,9 @@ FeatureExtractor FeatureExtractor::open(const std::filesystem::path& directory) 
 }
 
 void FeatureExtractor::save(const std::filesystem::path& directory) const {
-  json settings = {{"feature_extractor_type", kind}, {"feature_size", makes_filter_banks() ? bins : 1}, {"sampling_rate", rate}, {"padding_side", "right"},
-                   {"padding_value", padding_value}, {"return_attention_mask", return_attention_mask}};
+  json settings = json::parse(others);
+  settings.update({{"feature_extractor_type", kind}, {"feature_size", makes_filter_banks() ? bins : 1}, {"sampling_rate", rate}, {"padding_side", "right"},
+                   {"padding_value", padding_value}, {"return_attention_mask", return_attention_mask}});
   if (makes_filter_banks())
     settings.update({{"num_mel_bins", bins}, {"do_ceptral_normalize", normalize_means || normalize_variances}, {"normalize_means", normalize_means}, {"normalize_vars", normalize_variances}});
   else

@@ -37,11 +37,12 @@ struct FeatureExtractor {
   bool do_normalize = true;           // of samples
   bool normalize_means = true, normalize_variances = true;  // of filter banks
   int bins = 80;
+  std::string others = "{}";          // JSON: the settings of the file, those that mean nothing here among them
 
   /// From preprocessor_config.json, or the "feature_extractor" of processor_config.json. Error{data} for a missing file, another extractor, or
   /// settings that are not those above (dither, padding on the left).
   static FeatureExtractor open(const std::filesystem::path& directory);
-  /// Writes preprocessor_config.json as transformers reads it.
+  /// Writes preprocessor_config.json as transformers reads it, with the settings that open() found and did not need.
   void save(const std::filesystem::path& directory) const;
 
   bool makes_filter_banks() const { return kind == "Speech2TextFeatureExtractor"; }

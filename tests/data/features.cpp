@@ -93,8 +93,12 @@ TEST_CASE("feature settings: read, written, refused") {
   write_atomically(file, R"({"padding_side": "left"})");
   CHECK(data_error([&] { FeatureExtractor::open(folder / ""); }).find("padding_side 'left'") != std::string::npos);
   std::filesystem::remove(file);
-  write_atomically(folder / "processor_config.json", R"({"feature_extractor": {"do_normalize": false}})");
-  CHECK_FALSE(FeatureExtractor::open(folder / "").do_normalize);
+  write_atomically(folder / "processor_config.json", R"({"feature_extractor": {"do_normalize": false, "mine": [1]}})");
+  const FeatureExtractor nested = FeatureExtractor::open(folder / "");
+  CHECK_FALSE(nested.do_normalize);
+  nested.save(folder / "");
+  CHECK(read_file(file).find("\"mine\"") != std::string::npos);
+  std::filesystem::remove(file);
   std::filesystem::remove(folder / "processor_config.json");
   CHECK(data_error([&] { FeatureExtractor::open(folder / ""); }).find("preprocessor_config.json") != std::string::npos);
 }
