@@ -20,7 +20,9 @@ namespace alinea {
 using Run = std::function<int()>;
 
 void add_analyze(Command program, Run& run);
+void add_average(Command program, Run& run);
 void add_bench(Command program, Run& run);
+void add_convert(Command program, Run& run);
 void add_data(Command program, Run& run);
 void add_demo(Command program, Run& run);
 void add_doctor(Command program, Run& run);

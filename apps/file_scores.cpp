@@ -9,7 +9,7 @@ namespace alinea {
 
 namespace {
 
-bool is_float(const SafetensorsFile::Entry& e) { return e.dtype == "F32" || e.dtype == "F64" || e.dtype == "F16" || e.dtype == "BF16"; }
+bool is_float(const TensorEntry& e) { return e.dtype == "F32" || e.dtype == "F64" || e.dtype == "F16" || e.dtype == "BF16"; }
 
 std::vector<std::string> wanted_tensors(const SafetensorsFile& file, const FileScores& which) {
   std::vector<std::string> wanted, known;

@@ -11,7 +11,7 @@ using namespace alinea;
 namespace {
 
 constexpr void (*commands[])(Command, Run&) = {
-    add_doctor, add_data, add_train, add_eval, add_translate, add_experiment, add_score, add_gradcheck, add_explain, add_analyze, add_plot, add_op, add_tokenizer, add_inspect, add_bench, add_demo,
+    add_doctor, add_data, add_train, add_eval, add_translate, add_experiment, add_score, add_gradcheck, add_explain, add_analyze, add_plot, add_op, add_tokenizer, add_inspect, add_convert, add_average, add_bench, add_demo,
 };
 
 int run_program(int argc, char** argv) {

@@ -19,8 +19,7 @@ Trainer::Trainer(Context& context, std::unique_ptr<Task> task) : context_(contex
 }
 
 void Trainer::resume(const SavedCheckpoint& checkpoint) {
-  load_parameters(task_->model(), SafetensorsFile(checkpoint.path / "model.safetensors").load_all(context_),
-                  (checkpoint.path / "model.safetensors").string());
+  load_weights(task_->model(), Checkpoint::open(checkpoint.path));
   const SafetensorsFile state(checkpoint.path / "optimizer.safetensors");
   const Tensor m = state.load("moment1", context_), v = state.load("moment2", context_);
   require_data(m.shape() == optimizer_->moment1.shape(),

@@ -1,44 +1,12 @@
 #include "models/hub/model_directory.h"
 
-#include <map>
+#include <set>
 
+#include "engine/core/files.h"
 #include "models/hub/mbart.h"
 #include "models/hub/speech_to_text.h"
 
 namespace alinea {
-
-NamedTensors parameters_of(Module& module) {
-  NamedTensors all;
-  std::vector<const Parameter*> seen;
-  module.visit("", [&](const std::string& name, Parameter& p) {
-    if (std::find(seen.begin(), seen.end(), &p) != seen.end()) return;
-    seen.push_back(&p);
-    all.emplace_back(name, p.value);
-  });
-  return all;
-}
-
-void load_parameters(Module& module, const NamedTensors& tensors, const std::string& where, const std::vector<std::string>& missing_ok) {
-  std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
-  std::string complaints;
-  int count = 0;
-  auto complain = [&](const std::string& line) {
-    if (++count <= 20) complaints += "\n  " + line;
-  };
-  module.visit("", [&](const std::string& name, Parameter& p) {
-    const auto it = by_name.find(name);
-    if (it == by_name.end()) {
-      const bool fine = std::any_of(missing_ok.begin(), missing_ok.end(), [&](const std::string& prefix) { return name.find(prefix) != std::string::npos; });
-      if (!fine) complain("missing: " + name + " " + p.value.shape().str());
-      return;
-    }
-    if (it->second.shape() != p.value.shape()) complain(fmt::format("misshapen: {} is {}, the model needs {}", name, it->second.shape(), p.value.shape()));
-    else p.value.copy_from(it->second.to(p.value.dtype()).to(p.value.context()));
-    by_name.erase(it);
-  });
-  for (const auto& [name, t] : by_name) complain("unexpected: " + name + " " + t.shape().str());
-  require_data(count == 0, "{}: the weights do not fit the model; {} names are wrong{}{}", where, count, complaints, count > 20 ? "\n  …" : "");
-}
 
 namespace {
 
@@ -69,7 +37,7 @@ void save(const std::filesystem::path& directory, Model& model) {
   NamedTensors weights = parameters_of(model);
   write_atomically(directory / "config.json", config_text(model.config(), weights.front().second.dtype()));
   std::erase_if(weights, untold);
-  write_safetensors(directory / "model.safetensors", weights, {{"format", "pt"}});
+  save_weights(directory, outgoing(weights));
 }
 
 Config config_file(const std::filesystem::path& directory) {
@@ -90,11 +58,21 @@ ModelConfig read_config(const std::filesystem::path& directory) {
   return config;
 }
 
+// Files may name a tied table by each of its uses, and hold sinusoids, which are computed here.
+LoadRules rules_of(Module& model) {
+  std::set<std::string> own;
+  model.visit("", [&](const std::string& name, Parameter&) { own.insert(name); });
+  const std::string shared = "model.shared.weight", decoder = "model.decoder.embed_tokens.weight", table = own.count(shared) ? shared : decoder;
+  LoadRules rules{.optional = {"rarity", "final_logits_bias"}, .ignored = {"*.embed_positions.weights"}};
+  for (const std::string& name : {shared, decoder, std::string("model.encoder.embed_tokens.weight"), std::string("lm_head.weight")})
+    if (!own.count(name)) rules.aliases.push_back({name, table});
+  return rules;
+}
+
 template <class Model>
 std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context, const auto& config) {
-  auto model = std::make_unique<Model>(context, config, RandomKey{0});
-  load_parameters(*model, SafetensorsFile(directory / "model.safetensors").load_all(context), (directory / "model.safetensors").string(),
-                  {"rarity", "final_logits_bias"});
+  auto model = std::make_unique<Model>(context, config, RandomKey::deferred());
+  load_weights(*model, Checkpoint::open(directory), rules_of(*model));
   return model;
 }
 

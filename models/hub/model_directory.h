@@ -4,16 +4,11 @@
 #include <filesystem>
 #include <memory>
 
-#include "models/hub/safetensors.h"
+#include "models/hub/weights.h"
 #include "models/s2t_transformer.h"
 #include "models/text_transformer.h"
 
 namespace alinea {
-
-/// Copies tensors into a module's parameters by name. `missing_ok`: name prefixes that may be absent (they keep their initial values).
-void load_parameters(Module& module, const NamedTensors& tensors, const std::string& where, const std::vector<std::string>& missing_ok = {});
-/// Every parameter by its path, once where two paths share it.
-NamedTensors parameters_of(Module& module);
 
 /// The architecture that config.json names: alinea_s2t, alinea_text, or of Hugging Face's speech_to_text and mbart.
 std::string model_type_of(const std::filesystem::path& directory);

@@ -38,7 +38,7 @@ TEST_CASE("cli: help and version go to stdout, with examples") {
   CHECK(version.code == 0);
   CHECK(contains(version.out, "alinea 0."));
   CHECK(help.code == 0);
-  for (const std::string command : {"doctor", "data", "train", "eval", "translate", "score", "gradcheck", "explain", "analyze", "plot", "op", "inspect", "demo", "experiment"}) {
+  for (const std::string command : {"doctor", "data", "train", "eval", "translate", "score", "gradcheck", "explain", "analyze", "plot", "op", "inspect", "convert", "average", "demo", "experiment"}) {
     CAPTURE(command);
     CHECK(contains(help.out, "  " + command + " "));
     const Result r = alinea_program(folder, command + " --help");
