@@ -1,6 +1,6 @@
 // What the tests of wav2vec 2.0 share.
 #pragma once
-#include "models/hub/model_directory.h"
+#include "models/hub/weights.h"
 #include "models/wav2vec2/config.h"
 #include "tests/golden_case.h"
 
@@ -15,8 +15,8 @@ inline Wav2Vec2Config config_of(const GoldenCase& golden) {
 
 template <class Model>
 Model load(const GoldenCase& golden, const Wav2Vec2Config& config) {
-  Model model(Context::cpu(), config, RandomKey{1});
-  load_parameters(model, SafetensorsFile(golden.file("model.safetensors")).load_all(Context::cpu()), golden.file("model.safetensors"));
+  Model model(Context::cpu(), config, RandomKey::deferred());
+  load_weights(model, Checkpoint::open(golden.file("model.safetensors")));
   return model;
 }
 
