@@ -111,6 +111,9 @@ struct Config::Reader : nlohmann::json_sax<json> {
 
   std::string place() const { return fmt::format("{}:{}", name, line); }
 
+  void refuse_depth() const {  // printing and freeing a tree recurse, and every node spells out its path
+    require(objects.size() + arrays.size() < 64, "{}: nested more than 64 deep", place());
+  }
   bool put(json v) {
     if (!arrays.empty()) {
       if (arrays.back().is_array())
@@ -144,11 +147,13 @@ struct Config::Reader : nlohmann::json_sax<json> {
   bool string(std::string& v) override { return put(v); }
   bool binary(json::binary_t& v) override { return put(json::binary(v)); }
   bool start_array(size_t) override {
+    refuse_depth();
     require(!arrays.empty() || pending, "{}: expected an object {{...}} as the whole configuration, found a list", place());
     return open_inner(json::array());
   }
   bool end_array() override { return close_inner(); }
   bool start_object(size_t) override {
+    refuse_depth();
     if (!arrays.empty()) return open_inner(json::object());
     auto node = pending ? pending : root;
     node->object = true;
@@ -162,6 +167,7 @@ struct Config::Reader : nlohmann::json_sax<json> {
     return true;
   }
   bool key(std::string& k) override {
+    require(k.size() <= 1000, "{}: a key of {} bytes; at most 1000 are possible", place(), k.size());
     if (!arrays.empty()) {
       require(!arrays.back().contains(k), "{}: key \"{}\" is given twice in one object", place(), k);
       inner_key = k;

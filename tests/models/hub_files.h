@@ -52,7 +52,7 @@ inline std::string zip_of(const std::vector<ZipRecord>& records) {
 
 /// Pickle of {name: f32 tensor [n]} whose storage is record data/0.
 inline std::string pickle_of_tensor(const std::string& name, uint8_t n, uint8_t offset = 0, uint8_t stride = 1) {
-  const auto text = [](const std::string& s) { return "X" + bytes_of_number(uint32_t(s.size())) + s; };
+  const auto text = [](const std::string& s) { return std::string("X") + bytes_of_number(uint32_t(s.size())) + s; };
   const auto small = [](uint8_t i) { return std::string("K") + char(i); };
   return "\x80\x02}(" + text(name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" + text("0") + text("cpu") + small(4) + "tQ" + small(offset) + small(n) +
          "\x85" + small(stride) + "\x85\x89}tRu.";
