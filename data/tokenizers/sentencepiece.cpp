@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
+#include "data/tokenizers/sentencepiece_check.h"
 #include "engine/core/error.h"
 #include "engine/core/files.h"
 
@@ -16,6 +17,7 @@ struct SentencePieces::Model {
 };
 
 SentencePieces SentencePieces::from_bytes(std::string bytes, const std::string& place) {
+  check_sentencepiece_model(bytes, place);
   auto model = std::make_shared<Model>();
   model->bytes = std::move(bytes);
   const auto status = model->processor.LoadFromSerializedProto(model->bytes);
