@@ -19,7 +19,7 @@ TEST_CASE("every work has a name of its own, a shape, and is either made or skip
     CHECK_FALSE(w.shape.empty());
     CHECK(bool(w.make) == w.skipped.empty());
     const std::string group = w.name.substr(0, w.name.find('/'));
-    CHECK(std::set<std::string>{"ops", "attention", "emma", "train", "forward"}.count(group) == 1);
+    CHECK(std::set<std::string>{"ops", "attention", "emma", "train", "forward", "decode"}.count(group) == 1);
   }
   for (const char* name : {"ops/gemm/fwdbwd/2048@plain", "attention/softmax-causal/fwd/4096@tiles",
                            "emma/alpha-beta/fwdbwd/128x1024@recurrence", "train/s2t-glu@plain"})

@@ -62,7 +62,7 @@ TEST_CASE("tokenizer train: each layout opens again") {
   write_atomically(folder / "text", text);
   for (const std::string layout : {"plain", "mbart", "mbart50", "ctc"}) {
     CAPTURE(layout);
-    const Result made = alinea_program(folder, "tokenizer train --layout " + layout + " --vocabulary 50 --json '" + folder / "text" + "' -o '" + folder / layout + "'");
+    const Result made = alinea_program(folder, "tokenizer train --layout " + layout + " --vocabulary 36 --json '" + folder / "text" + "' -o '" + folder / layout + "'");
     REQUIRE(made.code == 0);
     const Result ids = alinea_program(folder, "tokenizer encode '" + folder / layout + "' --plain 'The man runs.'");
     CHECK(alinea_program(folder, "tokenizer decode '" + folder / layout + "'", ids.out).out == "The man runs.\n");
