@@ -4,25 +4,26 @@ namespace alinea {
 
 namespace {
 
+Tensor padded(const std::vector<std::vector<int32_t>>& rows, int64_t filler, Context& context) {
+  size_t longest = 0;
+  for (const auto& row : rows) longest = std::max(longest, row.size());
+  std::vector<int64_t> all(rows.size() * longest, filler);
+  for (size_t b = 0; b < rows.size(); ++b) std::copy(rows[b].begin(), rows[b].end(), all.begin() + int64_t(b * longest));
+  return context.from(all.data(), {int64_t(rows.size()), int64_t(longest)});
+}
+
+std::vector<int32_t> sizes_of(const std::vector<std::vector<int32_t>>& rows) {
+  std::vector<int32_t> sizes;
+  for (const auto& row : rows) sizes.push_back(int32_t(row.size()));
+  return sizes;
+}
+
 /// decoder_in, labels and target_lengths of either batch.
 template <class Batch>
-void add_targets(Batch& batch, const std::vector<std::vector<int32_t>>& targets, Context& context, const TransformerConfig& config) {
-  const int64_t B = int64_t(targets.size());
-  int64_t T = 0;
-  for (const auto& t : targets) T = std::max(T, int64_t(t.size()) + 1);
-  std::vector<int64_t> in(size_t(B * T), config.pad_token), out(size_t(B * T), -100);
-  for (int64_t b = 0; b < B; ++b) {
-    const auto& t = targets[size_t(b)];
-    in[size_t(b * T)] = config.bos_token;
-    for (size_t i = 0; i < t.size(); ++i) {
-      in[size_t(b * T) + i + 1] = t[i];
-      out[size_t(b * T) + i] = t[i];
-    }
-    out[size_t(b * T) + t.size()] = config.eos_token;
-    batch.target_lengths.push_back(int32_t(t.size() + 1));
-  }
-  batch.decoder_in = context.from(in.data(), {B, T});
-  batch.labels = context.from(out.data(), {B, T});
+void add_targets(Batch& batch, const std::vector<std::vector<int32_t>>& labels, const std::vector<std::vector<int32_t>>& decoder_in, int64_t pad, Context& context) {
+  batch.target_lengths = sizes_of(labels);
+  batch.decoder_in = padded(decoder_in, pad, context);
+  batch.labels = padded(labels, -100, context);
 }
 
 }  // namespace
@@ -31,7 +32,10 @@ S2TBatch to_device(const HostBatch& host, Context& context, const S2TConfig& con
   S2TBatch batch{.frames = host.frames};
   require_data(host.bins == config.input_bins, "train: the data has {} feature bins, the model takes {}", host.bins, config.input_bins);
   batch.features = context.from(host.features.data(), {host.B, host.F, host.bins});
-  add_targets(batch, host.targets, context, config);
+  std::vector<std::vector<int32_t>> labels = host.targets, decoder_in = host.targets;
+  for (auto& row : labels) row.push_back(int32_t(config.eos_token));
+  for (auto& row : decoder_in) row.insert(row.begin(), int32_t(config.bos_token));
+  add_targets(batch, labels, decoder_in, config.pad_token, context);
   if (!host.state_labels.empty()) {
     std::vector<int64_t> labels(host.state_labels.begin(), host.state_labels.end());
     for (int64_t& l : labels) l = l < 0 ? -100 : l;
@@ -41,27 +45,20 @@ S2TBatch to_device(const HostBatch& host, Context& context, const S2TConfig& con
 }
 
 SourceTokens source_tokens(const std::vector<std::vector<int32_t>>& sentences, Context& context, const TransformerConfig& config) {
-  SourceTokens s;
-  size_t S = 0;
-  for (const auto& ids : sentences) S = std::max(S, ids.size() + 1);
-  std::vector<int64_t> all(sentences.size() * S, config.pad_token);
-  for (size_t b = 0; b < sentences.size(); ++b) {
-    std::copy(sentences[b].begin(), sentences[b].end(), all.begin() + int64_t(b * S));
-    all[b * S + sentences[b].size()] = config.eos_token;
-    s.lengths.push_back(int32_t(sentences[b].size() + 1));
-  }
-  s.ids = context.from(all.data(), {int64_t(sentences.size()), int64_t(S)});
-  return s;
+  return {padded(sentences, config.pad_token, context), sizes_of(sentences)};
 }
 
 TextBatch text_batch(const TextDataset& data, std::span<const int64_t> indices, Context& context, const TransformerConfig& config) {
-  std::vector<std::vector<int32_t>> sources, targets;
-  for (const int64_t i : indices) sources.push_back(data.source(i)), targets.push_back(data.target(i));
+  std::vector<std::vector<int32_t>> sources, labels, decoder_in;
+  for (const int64_t i : indices) {
+    sources.push_back(data.source(i)), labels.push_back(data.labels(i));
+    decoder_in.push_back(data.tokenizer().decoder_input(data.labels(i)));
+  }
   TextBatch batch;
   SourceTokens source = source_tokens(sources, context, config);
   batch.source = std::move(source.ids);
   batch.source_lengths = std::move(source.lengths);
-  add_targets(batch, targets, context, config);
+  add_targets(batch, labels, decoder_in, config.pad_token, context);
   return batch;
 }
 

@@ -12,13 +12,14 @@ namespace alinea {
 /// Targets become decoder inputs (start + tokens) and labels (tokens + end), short ones filled with pad and -100.
 S2TBatch to_device(const HostBatch& host, Context& context, const S2TConfig& config);
 
-/// Pairs of a text corpus; sources get the end token, short ones are filled with pad.
+/// Pairs of a text corpus, short ones filled with pad and -100.
 TextBatch text_batch(const TextDataset& data, std::span<const int64_t> indices, Context& context, const TransformerConfig& config);
 
 struct SourceTokens {
   Tensor ids;                                               // i64 [B,S]
-  std::vector<int32_t> lengths;                             // tokens + end
+  std::vector<int32_t> lengths;
 };
+/// sentences: what the encoder reads, end and language included.
 SourceTokens source_tokens(const std::vector<std::vector<int32_t>>& sentences, Context& context, const TransformerConfig& config);
 
 }  // namespace alinea

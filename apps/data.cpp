@@ -119,6 +119,7 @@ void add_layout(Command& app, TextLayout& l) {
   app.add_option("--model", l.subwords.model, "bpe or unigram").show_default().one_of({"bpe", "unigram"});
   app.add_option("--character-coverage", l.subwords.character_coverage, "share of the characters that get a piece; below 1 for scripts of thousands").show_default();
   app.add_flag("--joint", l.joint, "one vocabulary for both languages");
+  app.add_option("--tokenizer", l.tokenizer, "plain: subwords of one's own; mbart, mbart50: as transformers' tokenizers have them, with --model unigram").show_default().one_of({"plain", "mbart", "mbart50"});
   app.add_option("--out", l.out, "folder to make").required().type_name("DIR");
 }
 

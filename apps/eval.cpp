@@ -56,8 +56,8 @@ std::string data_folder(const EvalOptions& o) {
 int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& context) {
   o.decoding.refuse_speech_options();
   const auto model = load_text_model(path, context);
-  const TextDataset data = TextDataset::open(data_folder(o), o.split);
-  const GenerationConfig decoding = o.decoding.text_config();
+  const TextDataset data = TextDataset::open(data_folder(o), o.split, open_tokenizer(path));
+  const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
   const std::string system = decoding.num_beams == 1 ? "greedy" : fmt::format("beam {}", decoding.num_beams);
   const auto begin = std::chrono::steady_clock::now();
   const auto hypotheses = translate_split(*model, context, data, decoding, o.limit);

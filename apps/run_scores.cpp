@@ -3,6 +3,7 @@
 #include "apps/evaluate.h"
 #include "apps/run_directory.h"
 #include "apps/task.h"
+#include "apps/text_evaluate.h"
 #include "data/audio.h"
 #include "models/hub/model_directory.h"
 
@@ -101,23 +102,24 @@ int64_t longest_target(const TransformerConfig& config) { return std::min<int64_
 
 // ---- text
 
-TextBatch text_sentence(const std::string& text, TextTransformer& model, const SubwordPair& subwords, Context& context) {
-  const std::vector<int32_t> ids = subwords.source.encode(text);
+TextBatch text_sentence(const std::string& text, TextTransformer& model, const Tokenizer& tokenizer, Context& context) {
+  const std::vector<int32_t> ids = tokenizer.encode(text, Side::source);
   require_data(!ids.empty(), "analyze: --source '{}' holds no token", text);
-  SourceTokens source = source_tokens({ids}, context, model.config());
-  const std::vector<int32_t> target = model.translate(source.ids, source.lengths, {.max_new_tokens = longest_target(model.config())}).tokens(0);
-  std::vector<int64_t> in{model.config().bos_token}, out(target.begin(), target.end());
+  SourceTokens source = source_tokens({tokenizer.frame(ids, Side::source)}, context, model.config());
+  const GenerationConfig settings = for_language({.max_new_tokens = longest_target(model.config())}, tokenizer, "");
+  const std::vector<int32_t> target = model.translate(source.ids, source.lengths, settings).tokens(0);
+  std::vector<int64_t> in{*settings.decoder_start_token_id}, out(target.begin(), target.end());
   in.insert(in.end(), target.begin(), target.end());
   out.push_back(model.config().eos_token);
   const Shape shape{1, int64_t(in.size())};
   return {.source = source.ids, .source_lengths = source.lengths, .decoder_in = context.from(in.data(), shape), .labels = context.from(out.data(), shape), .target_lengths = {int32_t(in.size())}};
 }
 
-SentencePositions text_positions(const TextBatch& batch, const std::string& id, const RunScores& which, const TextTransformer& model, const SubwordPair& subwords) {
+SentencePositions text_positions(const TextBatch& batch, const std::string& id, const RunScores& which, const TextTransformer& model, const Tokenizer& tokenizer) {
   SentencePositions p{.id = id};
   std::vector<std::string> source, target;
-  for (const int64_t t : batch.source.values<int64_t>()) source.push_back(subwords.source.piece(int32_t(t)));
-  for (const int64_t t : batch.decoder_in.values<int64_t>()) target.push_back(subwords.target.piece(int32_t(t)));
+  for (const int64_t t : batch.source.values<int64_t>()) source.push_back(tokenizer.piece(int32_t(t), Side::source));
+  for (const int64_t t : batch.decoder_in.values<int64_t>()) target.push_back(tokenizer.piece(int32_t(t), Side::target));
   target.erase(target.begin());                             // the start
   name_positions(p, which.block, std::move(source), std::move(target));
   if (which.block != "decoder_self") p.rarity = model.rarity_of(batch.source).values<double>();
@@ -127,24 +129,24 @@ SentencePositions text_positions(const TextBatch& batch, const std::string& id, 
 ScoreSet text_scores(Context& context, const RunScores& which, const std::filesystem::path& path) {
   ScoreSet set{.source = {}, .block = which.block, .heads = {}, .diagonal = which.diagonal};
   const auto model = load_text_model(path, context);
-  const auto run = [&](const TextBatch& batch, const std::string& id, const SubwordPair& subwords, Capture<TextTransformer>& capture) {
-    capture.expect(text_positions(batch, id, which, *model, subwords));
+  const auto run = [&](const TextBatch& batch, const std::string& id, const Tokenizer& tokenizer, Capture<TextTransformer>& capture) {
+    capture.expect(text_positions(batch, id, which, *model, tokenizer));
     model->logits(batch, {});
   };
   if (!which.source.empty()) {
-    const SubwordPair subwords = SubwordPair::load(path);
-    const TextBatch batch = text_sentence(which.source, *model, subwords, context);
+    const auto tokenizer = open_tokenizer(path);
+    const TextBatch batch = text_sentence(which.source, *model, *tokenizer, context);
     Capture<TextTransformer> capture(*model, which, set);   // now: translating is not to be watched
-    run(batch, "source", subwords, capture);
+    run(batch, "source", *tokenizer, capture);
     set.source = describe(which, 1);
     return set;
   }
-  const TextDataset data = TextDataset::open(folder_of_data(which), which.split);
+  const TextDataset data = TextDataset::open(folder_of_data(which), which.split, open_tokenizer(path));
   Capture<TextTransformer> capture(*model, which, set);
   const int64_t n = sentences_of(which, data.size());
   for (int64_t i = 0; i < n; ++i) {
     const int64_t one[] = {i};
-    run(text_batch(data, one, context, model->config()), data.row(i).id, data.subwords(), capture);
+    run(text_batch(data, one, context, model->config()), data.row(i).id, data.tokenizer(), capture);
   }
   set.source = describe(which, n);
   return set;

@@ -16,14 +16,16 @@ std::filesystem::path model_path(const std::filesystem::path& path, bool best) {
 
 namespace {
 
+bool is_text(const std::string& type) { return type == TextConfig().model_type || type == "mbart"; }
+
 std::string model_type(Config file, const std::filesystem::path& init) {
   std::string type = S2TConfig().model_type;
   if (file.has("model") && file.at("model").has("model_type"))
     file.at("model").field("model_type", type, "names the architecture");
   else if (!init.empty())
     type = model_type_of(model_path(init));
-  require(type == S2TConfig().model_type || type == TextConfig().model_type, "train: model.model_type '{}' is not {} (speech) or {}", type,
-          S2TConfig().model_type, TextConfig().model_type);
+  require(type == S2TConfig().model_type || is_text(type), "train: model.model_type '{}' is not {} (speech), {} or mbart (text)", type, S2TConfig().model_type,
+          TextConfig().model_type);
   return type;
 }
 
@@ -48,12 +50,12 @@ void check(Context& context, Config file, const std::filesystem::path& init) {
 }  // namespace
 
 std::unique_ptr<Task> make_task(Context& context, Config file, const std::filesystem::path& init) {
-  if (model_type(file, init) == TextConfig().model_type) return std::make_unique<TextTask>(context, read<TextTrainConfig>(file), init);
+  if (is_text(model_type(file, init))) return std::make_unique<TextTask>(context, read<TextTrainConfig>(file), init);
   return std::make_unique<SpeechTask>(context, read<SpeechTrainConfig>(file), init);
 }
 
 void check_train_config(Context& context, Config file, const std::filesystem::path& init) {
-  if (model_type(file, init) == TextConfig().model_type)
+  if (is_text(model_type(file, init)))
     check<TextTrainConfig, TextTransformer>(context, file, init);
   else
     check<SpeechTrainConfig, S2TTransformer>(context, file, init);

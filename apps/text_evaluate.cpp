@@ -7,16 +7,29 @@
 #include "data/batches.h"
 #include "data/scores/bleu.h"
 #include "data/scores/chrf.h"
+#include "models/hub/model_directory.h"
 
 namespace alinea {
 
-std::vector<std::string> translate_text(TextTransformer& model, Context& context, const SubwordPair& subwords,
-                                        std::span<const std::string> sentences, const GenerationConfig& config, int64_t batch) {
+GenerationConfig for_language(GenerationConfig config, const Tokenizer& tokenizer, const std::string& target) {
+  if (target.empty() && config.decoder_start_token_id) return config;
+  const std::vector<int32_t> labels = tokenizer.frame({}, Side::target, language_code(tokenizer, target)), in = tokenizer.decoder_input(labels);
+  config.decoder_start_token_id = in.front();
+  if (labels.size() > 1 && labels.front() != tokenizer.special().end) config.forced_bos_token_id = labels.front();
+  return config;
+}
+
+std::vector<std::string> translate_text(TextTransformer& model, Context& context, const Tokenizer& tokenizer, const Languages& languages,
+                                        std::span<const std::string> sentences, const GenerationConfig& settings, int64_t batch) {
+  const GenerationConfig config = for_language(settings, tokenizer, languages.target);
+  const std::string from = language_code(tokenizer, languages.source);
   std::vector<std::vector<int32_t>> ids;
   std::vector<size_t> order;
   for (const std::string& s : sentences) {
-    ids.push_back(subwords.source.encode(s));
-    if (!ids.back().empty()) order.push_back(ids.size() - 1);
+    ids.push_back(tokenizer.encode(s, Side::source));
+    if (ids.back().empty()) continue;
+    ids.back() = tokenizer.frame(std::move(ids.back()), Side::source, from);
+    order.push_back(ids.size() - 1);
   }
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return ids[a].size() < ids[b].size(); });
   std::vector<std::string> out(sentences.size());
@@ -26,7 +39,7 @@ std::vector<std::string> translate_text(TextTransformer& model, Context& context
     for (size_t i = begin; i < end; ++i) some.push_back(ids[order[i]]);
     const SourceTokens source = source_tokens(some, context, model.config());
     const Generation translated = model.translate(source.ids, source.lengths, config);
-    for (size_t i = begin; i < end; ++i) out[order[i]] = subwords.target.decode(translated.tokens(i - begin));
+    for (size_t i = begin; i < end; ++i) out[order[i]] = tokenizer.decode(translated.tokens(i - begin));
   }
   return out;
 }
@@ -35,7 +48,12 @@ std::vector<std::string> translate_split(TextTransformer& model, Context& contex
                                          const GenerationConfig& config, int64_t limit) {
   std::vector<std::string> sources;
   for (int64_t i = 0; i < (limit > 0 ? std::min(limit, data.size()) : data.size()); ++i) sources.push_back(data.row(i).src_text);
-  return translate_text(model, context, data.subwords(), sources, config);
+  return translate_text(model, context, data.tokenizer(), {data.row(0).src_lang, data.row(0).tgt_lang}, sources, config);
+}
+
+GenerationConfig text_settings(const std::filesystem::path& directory) {
+  if (std::filesystem::exists(directory / "generation_config.json")) return load_generation_config(directory);
+  return {.max_length = 101};
 }
 
 double text_loss(TextTransformer& model, Context& context, const TextDataset& data) {

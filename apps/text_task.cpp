@@ -4,29 +4,46 @@
 
 #include "apps/batch.h"
 #include "apps/text_evaluate.h"
+#include "data/tokenizers/subword_tokenizer.h"
+#include "engine/core/files.h"
 #include "models/hub/model_directory.h"
 
 namespace alinea {
 
+namespace {
+
+// An initial model keeps its own tokenizer: its ids are what it has learnt.
+std::shared_ptr<const Tokenizer> tokenizer_of(const TextTrainConfig& config, const std::filesystem::path& init) {
+  config.check();
+  return open_tokenizer(init.empty() ? std::filesystem::path(config.data) : model_path(init));
+}
+
+}  // namespace
+
 TextTask::TextTask(Context& context, const TextTrainConfig& config, const std::filesystem::path& init)
-    : context_(context), config_(config), train_(TextDataset::open(config.data, "train")), dev_(TextDataset::open(config.data, "dev")) {
-  config_.check();
+    : context_(context),
+      config_(config),
+      tokenizer_(tokenizer_of(config, init)),
+      train_(TextDataset::open(config.data, "train", tokenizer_)),
+      dev_(TextDataset::open(config.data, "dev", tokenizer_)) {
   make_model(init);
 }
 
 void TextTask::make_model(const std::filesystem::path& init) {
-  const SubwordPair& subwords = train_.subwords();
+  const int64_t source = tokenizer_->size(Side::source), target = tokenizer_->size(Side::target);
   if (!init.empty()) {
     model_ = load_text_model(model_path(init), context_);
-    require_data(model_->config().source_words == subwords.source.size() && model_->config().target_words == subwords.target.size(),
-                 "{}: the model knows {} and {} pieces, the data's vocabularies have {} and {}", init.string(),
-                 model_->config().source_words, model_->config().target_words, subwords.source.size(), subwords.target.size());
+    require_data(model_->config().source_words >= source && model_->config().target_words >= target,
+                 "{}: the model knows {} and {} words, its tokenizer has {} and {}", init.string(), model_->config().source_words,
+                 model_->config().target_words, source, target);
     model_->set_dropout(config_.model.dropout, config_.model.attention_dropout, config_.model.activation_dropout);
   } else {
-    require(!config_.model.share_embeddings || subwords.joint,
+    config_.model.source_words = source, config_.model.target_words = target;
+    config_.model.pad_token = tokenizer_->special().pad, config_.model.eos_token = tokenizer_->special().end;
+    config_.model.bos_token = tokenizer_->decoder_input(train_.labels(0)).front();
+    const auto* own = dynamic_cast<const SubwordTokenizer*>(tokenizer_.get());
+    require(!config_.model.share_embeddings || !own || own->subwords().joint,
             "train: model.share_embeddings needs one vocabulary for both languages; prepare the data with --joint");
-    config_.model.source_words = subwords.source.size();
-    config_.model.target_words = subwords.target.size();
     model_ = std::make_unique<TextTransformer>(context_, config_.model, RandomKey{uint64_t(config_.seed)}.child("model"));
     tell_counts();
   }
@@ -38,13 +55,13 @@ void TextTask::tell_counts() {
   const SentenceCounts counts = SentenceCounts::load(std::filesystem::path(config_.data) / "vocab.src.tsv");
   std::vector<float> rarity;
   for (size_t id = 0; id < counts.of.size(); ++id)
-    rarity.push_back(int32_t(id) <= Subwords::unknown ? -INFINITY : float(std::log(double(1 + counts.sentences) / double(1 + counts.of[id])) + 1));
+    rarity.push_back(int32_t(id) <= tokenizer_->special().unknown ? -INFINITY : float(std::log(double(1 + counts.sentences) / double(1 + counts.of[id])) + 1));
+  for (const std::string& language : tokenizer_->languages()) rarity[size_t(tokenizer_->language(language))] = -INFINITY;
   model_->set_rarity(rarity);
   if (!model_->needs_target_length()) return;
   std::vector<LengthExample> examples;
   for (int64_t i = 0; i < train_.size(); ++i) {
-    LengthExample e{train_.source(i), 0, int64_t(train_.target(i).size()) + 1};
-    e.source.push_back(Subwords::edge);
+    LengthExample e{train_.source(i), 0, int64_t(train_.labels(i).size())};
     e.positions = int64_t(e.source.size());
     examples.push_back(std::move(e));
   }
@@ -81,7 +98,11 @@ Validation TextTask::validate(int64_t, std::span<const double>) {
 
 void TextTask::save(const std::filesystem::path& folder) {
   save_model(folder, *model_);
-  train_.subwords().save(folder);
+  tokenizer_->save(folder);
+  GenerationConfig generation = for_language(config_.validation.decoding, *tokenizer_, train_.row(0).tgt_lang);
+  Config file;
+  generation.with_tokens(*generation.decoder_start_token_id, model_->config().eos_token, model_->config().pad_token).fields(file);
+  write_atomically(folder / "generation_config.json", file.dump());
 }
 
 }  // namespace alinea

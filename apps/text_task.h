@@ -68,6 +68,7 @@ class TextTask final : public Task {
 
   Context& context_;
   TextTrainConfig config_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
   TextDataset train_, dev_;
   std::unique_ptr<TextTransformer> model_;
   std::optional<BatchOrder> order_;

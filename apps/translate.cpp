@@ -12,7 +12,9 @@
 #include "apps/task.h"
 #include "apps/text_evaluate.h"
 #include "data/audio.h"
+#include "data/features/extractor.h"
 #include "data/recipes/text.h"
+#include "models/hub/hub_cache.h"
 #include "models/hub/model_directory.h"
 
 namespace alinea {
@@ -24,6 +26,7 @@ struct TranslateOptions {
   DecodingOptions decoding;
   std::string run;
   std::vector<std::string> files;
+  Languages languages;
   bool stream = false, trace = false, mono = false;
 };
 
@@ -103,30 +106,58 @@ void print_translations(const TranslateOptions& o, const std::string& file, cons
   std::fflush(stdout);
 }
 
+// An argument with spaces that is no file is a sentence.
+bool is_sentence(const std::string& argument) { return argument.find(' ') != std::string::npos && !std::filesystem::exists(argument); }
+
 int translate_texts(const TranslateOptions& o, const std::filesystem::path& path, Context& context) {
   o.decoding.refuse_speech_options({"--stream", "--mono", "--trace"});
   const auto model = load_text_model(path, context);
-  const SubwordPair subwords = SubwordPair::load(path);
-  const GenerationConfig decoding = o.decoding.text_config();
+  const auto tokenizer = open_tokenizer(path);
+  const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
   for (const std::string& file : o.files) {
     if (file != "-") {
-      const auto lines = read_sentences(file);
-      print_translations(o, file, lines, translate_text(*model, context, subwords, lines, decoding));
+      const auto lines = is_sentence(file) ? std::vector<std::string>{file} : read_sentences(file);
+      print_translations(o, file, lines, translate_text(*model, context, *tokenizer, o.languages, lines, decoding));
       continue;
     }
     std::string line;                                       // one at a time: each is answered at once
     while (std::getline(std::cin, line)) {
       const std::vector<std::string> one{line};
-      print_translations(o, file, one, translate_text(*model, context, subwords, one, decoding));
+      print_translations(o, file, one, translate_text(*model, context, *tokenizer, o.languages, one, decoding));
     }
+  }
+  return 0;
+}
+
+// Whole utterances by a Hugging Face model: features as its preprocessor_config.json says, text as its tokenizer spells it.
+template <class Model>
+int translate_sounds(const TranslateOptions& o, const std::filesystem::path& path, Context& context, Model& model) {
+  refuse_given(*o.decoding.app, {"--policy", "--threshold", "--reduce", "--ratio", "--recompute", "--stream", "--trace"}, "is for models of this program that can be streamed");
+  const FeatureExtractor features = FeatureExtractor::open(path);
+  const auto tokenizer = open_tokenizer(path);
+  const GenerationConfig settings = for_language(o.decoding.text_config(text_settings(path)), *tokenizer, o.languages.target);
+  for (const std::string& file : o.files) {
+    require(file != "-", "translate: this model hears whole files, not stdin");
+    const Audio audio = read_audio(file, {.rate = features.rate, .average_channels = o.mono});
+    const FeatureBatch batch = features(std::span(&audio.samples, 1));
+    const Shape shape = features.makes_filter_banks() ? Shape{1, batch.length, batch.width} : Shape{1, batch.length};
+    const std::vector<int32_t> lengths = batch.lengths.empty() && features.makes_filter_banks() ? std::vector<int32_t>{int32_t(batch.length)} : batch.lengths;
+    const std::string text = tokenizer->decode(model.translate(context.from(batch.values.data(), shape), lengths, settings).tokens(0));
+    if (o.common.json) print_json({{"file", file}, {"text", text}, {"source_ms", 1000 * audio.seconds()}});
+    else fmt::print("{}\n", text);
   }
   return 0;
 }
 
 int translate(const TranslateOptions& o) {
   Context& context = context_of(o.common);
-  const auto path = model_path(o.run);
-  if (model_type_of(path) == TextConfig().model_type) return translate_texts(o, path, context);
+  const auto path = model_path(resolve_model(o.run));
+  const std::string type = model_type_of(path);
+  if (type == "alinea_text" || type == "mbart") return translate_texts(o, path, context);
+  refuse_given(*o.decoding.app, {"--src"}, "is for text models; a sound's language is what the model was trained on");
+  if (type == "speech-encoder-decoder") return translate_sounds(o, path, context, *load_speech_translation(path, context));
+  if (type == "speech_to_text") return translate_sounds(o, path, context, *load_model(path, context));
+  refuse_given(*o.decoding.app, {"--tgt"}, "is for models of several languages");
   o.decoding.refuse_text_options();
   const auto model = load_model(path, context);
   const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");
@@ -148,10 +179,14 @@ void add_translate(Command program, Run& run) {
                               "alinea translate runs/emma --stream --trace speech.wav\n"
                               "arecord -q -f S16_LE -r 16000 -c 1 -t raw | alinea translate runs/emma --stream -\n"
                               "alinea translate runs/text --beam 5 sentences.txt\n"
-                              "echo 'A dog runs.' | alinea translate runs/text -");
+                              "echo 'A dog runs.' | alinea translate runs/text -\n"
+                              "alinea translate facebook/mbart-large-50-many-to-many-mmt 'A dog runs.' --src en_XX --tgt de_DE\n"
+                              "alinea translate wav2vec2-mbart speech.wav --beam 5");
   add_common(app, o->common, Common::device | Common::json);
-  app.add_option("RUN", o->run, "run or model directory").required();
-  app.add_option("FILE", o->files, "sound files of one channel at 16 kHz (- reads 16-bit PCM at 16 kHz from stdin), or for a text model files of one sentence a line (- reads lines)").required();
+  app.add_option("RUN", o->run, "run, model directory, or the name of a model in Hugging Face's cache").required();
+  app.add_option("FILE", o->files, "sound files of one channel at 16 kHz (- reads 16-bit PCM at 16 kHz from stdin), or for a text model files of one sentence a line (- reads lines) or a sentence").required();
+  app.add_option("--src", o->languages.source, "language of the text, of a model that knows several (en_XX)");
+  app.add_option("--tgt", o->languages.target, "language to translate to (de_DE)");
   app.add_flag("--stream", o->stream, "write each word as soon as the policy allows");
   add_decoding(app, o->decoding, "offline, emma or waitk:K; auto: emma when streaming with a model that has a policy", o->decoding.stream.threshold);
   app.add_flag("--mono", o->mono, "average the channels of a file that has several");

@@ -149,8 +149,9 @@ DataReport check_text(const fs::path& folder) {
     for (int64_t i = 0; i < data.size(); ++i) {
       const auto [owner, fresh] = owners.emplace(data.row(i).id, split);
       if (!fresh) report.problems.push_back(fmt::format("{}.tsv: the id '{}' is in {} too; prepare the data again", split, data.row(i).id, owner->second));
-      s.target_words += int64_t(data.target(i).size());
-      for (const int32_t piece : data.target(i))
+      const auto pieces = data.tokenizer().encode(data.row(i).tgt_text, Side::target);
+      s.target_words += int64_t(pieces.size());
+      for (const int32_t piece : pieces)
         if (s.name == "train") seen.insert(piece);
         else if (!seen.count(piece)) unseen.insert(piece);
     }
@@ -158,10 +159,10 @@ DataReport check_text(const fs::path& folder) {
     report.splits.push_back(s);
   });
   attempt([&] {
-    const SubwordPair subwords = SubwordPair::load(folder);
-    for (const auto& [file, model] : {std::pair{"vocab.src.tsv", &subwords.source}, {"vocab.tgt.tsv", &subwords.target}}) {
+    const auto tokenizer = open_tokenizer(folder);
+    for (const auto& [file, side] : {std::pair{"vocab.src.tsv", Side::source}, {"vocab.tgt.tsv", Side::target}}) {
       const int64_t counts = int64_t(SentenceCounts::load(folder / file).of.size());
-      require_data(counts == model->size(), "{}: {} pieces; the subword model has {}: prepare the data again", file, counts, model->size());
+      require_data(counts == tokenizer->size(side), "{}: {} pieces; the subword model has {}: prepare the data again", file, counts, tokenizer->size(side));
     }
   });
   return report;

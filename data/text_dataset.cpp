@@ -12,25 +12,36 @@ namespace alinea {
 
 namespace fs = std::filesystem;
 
-bool is_text_corpus(const fs::path& folder) { return fs::exists(folder / "subwords.model") || fs::exists(folder / "subwords.src.model"); }
+bool is_text_corpus(const fs::path& folder) {
+  return fs::exists(folder / "subwords.model") || fs::exists(folder / "subwords.src.model") || fs::exists(folder / "sentencepiece.bpe.model");
+}
 
-TextDataset TextDataset::open(const fs::path& folder, const std::string& split) {
+std::string language_code(const Tokenizer& tokenizer, const std::string& language) {
+  const std::vector<std::string> known = tokenizer.languages();
+  if (known.empty() || language.empty() || std::find(known.begin(), known.end(), language) != known.end()) return known.empty() ? "" : language;
+  const auto fits = [&](const std::string& code) { return code.starts_with(language + "_"); };
+  if (std::count_if(known.begin(), known.end(), fits) == 1) return *std::find_if(known.begin(), known.end(), fits);
+  tokenizer.language(language);                             // complains, with the list
+  return language;
+}
+
+TextDataset TextDataset::open(const fs::path& folder, const std::string& split, std::shared_ptr<const Tokenizer> tokenizer) {
   require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first (alinea data prepare text … --out {})",
                folder.string(), folder.string());
-  require_data(is_text_corpus(folder), "data {}: no subwords.model: this is no text corpus; alinea data prepare text makes one",
+  require_data(is_text_corpus(folder), "data {}: no subwords.model or sentencepiece.bpe.model: this is no text corpus; alinea data prepare text makes one",
                folder.string());
-  TextDataset data(SubwordPair::load(folder));
+  TextDataset data(tokenizer ? std::move(tokenizer) : std::shared_ptr<const Tokenizer>(open_tokenizer(folder)));
   data.rows_ = read_text_manifest(folder / (split + ".tsv"));
   for (const TextRow& row : data.rows_) {
-    data.source_.push_back(data.subwords_.source.encode(row.src_text));
-    data.target_.push_back(data.subwords_.target.encode(row.tgt_text));
+    data.source_.push_back(data.tokenizer_->encode(row.src_text, Side::source, language_code(*data.tokenizer_, row.src_lang)));
+    data.labels_.push_back(data.tokenizer_->encode(row.tgt_text, Side::target, language_code(*data.tokenizer_, row.tgt_lang)));
   }
   return data;
 }
 
 std::vector<int64_t> TextDataset::lengths() const {
   std::vector<int64_t> all;
-  for (size_t i = 0; i < rows_.size(); ++i) all.push_back(int64_t(std::max(source_[i].size(), target_[i].size())) + 1);
+  for (size_t i = 0; i < rows_.size(); ++i) all.push_back(int64_t(std::max(source_[i].size(), labels_[i].size())));
   return all;
 }
 
@@ -44,9 +55,9 @@ SentenceCounts SentenceCounts::count(const std::vector<std::vector<int32_t>>& se
   return c;
 }
 
-void SentenceCounts::save(const fs::path& path, const Subwords& subwords) const {
+void SentenceCounts::save(const fs::path& path, const Tokenizer& tokenizer, Side side) const {
   std::string text = fmt::format("# {} sentences\n", sentences);
-  for (size_t id = 0; id < of.size(); ++id) text += fmt::format("{}\t{}\t{}\n", id, subwords.piece(int32_t(id)), of[id]);
+  for (size_t id = 0; id < of.size(); ++id) text += fmt::format("{}\t{}\t{}\n", id, tokenizer.piece(int32_t(id), side), of[id]);
   write_atomically(path, text);
 }
 

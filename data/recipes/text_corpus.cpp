@@ -8,6 +8,7 @@
 
 #include "data/manifest.h"
 #include "data/text_dataset.h"
+#include "data/tokenizers/mbart.h"
 #include "engine/core/error.h"
 #include "engine/core/files.h"
 
@@ -27,12 +28,12 @@ class TextWriter {
     write_split("train", c_.train);
     write_split("dev", c_.dev);
     write_split("test", c_.test);
-    const SubwordPair subwords = train_pieces();
-    subwords.save(part_);
-    save_counts("vocab.src.tsv", c_.train.source, subwords.source);
-    save_counts("vocab.tgt.tsv", c_.train.target, subwords.target);
+    train_pieces();
+    const auto tokenizer = open_tokenizer(part_);
+    save_counts("vocab.src.tsv", c_.train.source, *tokenizer, Side::source);
+    save_counts("vocab.tgt.tsv", c_.train.target, *tokenizer, Side::target);
     summary_.train = c_.train.size(), summary_.dev = c_.dev.size(), summary_.test = c_.test.size();
-    summary_.source_pieces = subwords.source.size(), summary_.target_pieces = subwords.target.size();
+    summary_.source_pieces = tokenizer->size(Side::source), summary_.target_pieces = tokenizer->size(Side::target);
     summary_.known = known();
     write_config();
     fs::rename(part_, o_.out);
@@ -54,19 +55,36 @@ class TextWriter {
     write_text_manifest(part_ / (name + ".tsv"), rows);
   }
 
-  SubwordPair train_pieces() const {
+  void train_pieces() const {
     const TextPairs& t = c_.train;
-    if (!o_.joint) return {train_subwords(t.source, o_.subwords, t.source_name), train_subwords(t.target, o_.subwords, t.target_name), false};
+    if (!o_.joint && o_.tokenizer == "plain") {
+      SubwordPair{train_subwords(t.source, o_.subwords, t.source_name), train_subwords(t.target, o_.subwords, t.target_name), false}.save(part_);
+      return;
+    }
     std::vector<std::string> both = t.source;
     both.insert(both.end(), t.target.begin(), t.target.end());
-    const Subwords subwords = train_subwords(both, o_.subwords, t.source_name + " and " + t.target_name);
-    return {subwords, subwords, true};
+    const std::string place = t.source_name + " and " + t.target_name;
+    if (o_.tokenizer != "plain") {
+      train_mbart_tokenizer(both, o_.subwords, o_.tokenizer == "mbart50", place, part_);
+      return name_languages();
+    }
+    const Subwords subwords = train_subwords(both, o_.subwords, place);
+    SubwordPair{subwords, subwords, true}.save(part_);
   }
 
-  void save_counts(const char* file, const std::vector<std::string>& lines, const Subwords& subwords) const {
+  // The corpus's languages become the tokenizer's own.
+  void name_languages() const {
+    const auto tokenizer = open_tokenizer(part_);
+    const fs::path file = part_ / "tokenizer_config.json";
+    auto config = nlohmann::ordered_json::parse(read_file(file));
+    config["src_lang"] = language_code(*tokenizer, o_.from), config["tgt_lang"] = language_code(*tokenizer, o_.to);
+    write_atomically(file, config.dump(2) + "\n");
+  }
+
+  void save_counts(const char* file, const std::vector<std::string>& lines, const Tokenizer& tokenizer, Side side) const {
     std::vector<std::vector<int32_t>> ids;
-    for (const std::string& line : lines) ids.push_back(subwords.encode(line));
-    SentenceCounts::count(ids, subwords.size()).save(part_ / file, subwords);
+    for (const std::string& line : lines) ids.push_back(tokenizer.encode(line, side));
+    SentenceCounts::count(ids, tokenizer.size(side)).save(part_ / file, tokenizer, side);
   }
 
   int64_t known() const {
@@ -92,7 +110,7 @@ class TextWriter {
         {"train", summary_.train},
         {"dev", summary_.dev},
         {"test", summary_.test},
-        {"subwords", {{"model", o_.subwords.model}, {"joint", o_.joint}, {"character_coverage", o_.subwords.character_coverage}}},
+        {"subwords", {{"model", o_.subwords.model}, {"tokenizer", o_.tokenizer}, {"joint", o_.joint || o_.tokenizer != "plain"}, {"character_coverage", o_.subwords.character_coverage}}},
         {"source_vocabulary", summary_.source_pieces},
         {"target_vocabulary", summary_.target_pieces},
         {"sentences_with_tabs", summary_.tabs},

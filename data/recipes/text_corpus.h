@@ -26,6 +26,7 @@ struct TextLayout {
   std::string from = "en", to = "de";  // noted in the manifests
   SubwordTraining subwords;
   bool joint = false;  // one vocabulary for both languages
+  std::string tokenizer = "plain";  // plain: subwords.model; mbart, mbart50: a tokenizer of transformers, one vocabulary, unigram pieces
   std::filesystem::path out;
 };
 
@@ -35,7 +36,8 @@ struct TextSummary {
   int64_t known = 0;  // dev and test sources that are train sources too
 };
 
-/// Writes out/: {train,dev,test}.tsv, subwords.model (joint) or subwords.{src,tgt}.model, vocab.{src,tgt}.tsv (sentence counts of each
+/// Writes out/: {train,dev,test}.tsv, subwords.model (joint) or subwords.{src,tgt}.model or the files of an mBART
+/// tokenizer, vocab.{src,tgt}.tsv (sentence counts of each
 /// piece over the training sentences), config.json. Everything is written under out.part and renamed at the end.
 /// Throws Error{usage} if out exists, Error{data} for a vocabulary that the corpus cannot fill.
 TextSummary write_text_corpus(TextCorpus corpus, const TextLayout& layout);

@@ -227,7 +227,7 @@ TEST_CASE("analyze: every block of a text model, sentence by sentence") {
       for (int64_t i = 0; i < 3; ++i) {
         const Scores& s = head.scores[size_t(i)];
         const SentencePositions& p = *head.positions[size_t(i)];
-        const int64_t source = int64_t(data.source(i).size()) + 1, target = int64_t(data.target(i).size()) + 1;
+        const int64_t source = int64_t(data.source(i).size()), target = int64_t(data.labels(i).size());
         CHECK(s.rows == (block == "encoder_self" ? source : target));
         CHECK(s.columns == (block == "decoder_self" ? target : source));
         CHECK(int64_t(p.rows.size()) == s.rows);

@@ -10,6 +10,7 @@
 #include "data/batches.h"
 #include "data/check.h"
 #include "data/text_dataset.h"
+#include "data/tokenizers/subword_tokenizer.h"
 #include "tests/data/temporary.h"
 
 using namespace alinea;
@@ -56,20 +57,20 @@ TEST_CASE("the text recipe holds out the last lines, keeps the texts and counts 
     CHECK(s.target_pieces == 60);
     const TextDataset train = TextDataset::open(f / "out", "train"), dev = TextDataset::open(f / "out", "dev"),
                       test = TextDataset::open(f / "out", "test");
-    CHECK(train.subwords().joint == joint);
+    CHECK(dynamic_cast<const SubwordTokenizer&>(train.tokenizer()).subwords().joint == joint);
     CHECK(train.row(0).src_text == "Anna sees house 0.");
     CHECK(dev.row(1).tgt_text == "Boris sieht Haus 37.");
     CHECK(test.row(1).src_text == "Zoë sees house 39.");
     CHECK(test.row(1).src_lang == "en");
     const SentenceCounts counts = SentenceCounts::load(f / "out/vocab.src.tsv");
     CHECK(counts.sentences == 36);
-    REQUIRE(int64_t(counts.of.size()) == train.subwords().source.size());
+    REQUIRE(int64_t(counts.of.size()) == train.tokenizer().size(Side::source));
     std::vector<int64_t> expected(counts.of.size(), 0);
     for (int64_t i = 0; i < train.size(); ++i)
       for (size_t id = 0; id < expected.size(); ++id)
-        expected[id] += std::count(train.source(i).begin(), train.source(i).end(), int32_t(id)) > 0;
+        expected[id] += std::count(train.source(i).begin(), train.source(i).end() - 1, int32_t(id)) > 0;   // the last is </s>
     CHECK(counts.of == expected);
-    CHECK(train.lengths()[5] == int64_t(std::max(train.source(5).size(), train.target(5).size())) + 1);
+    CHECK(train.lengths()[5] == int64_t(std::max(train.source(5).size(), train.labels(5).size())));
   }
 }
 
