@@ -6,6 +6,7 @@
 #include "apps/commands.h"
 #include "apps/model_files.h"
 #include "apps/run_directory.h"
+#include "engine/core/parallel.h"
 
 namespace alinea {
 
@@ -62,15 +63,27 @@ void refuse_difference(const Checkpoint& first, const Checkpoint& other) {
   }
 }
 
+// Beside the result only mapped files are in memory (F16 is widened).
 Tensor mean_of(const std::vector<Checkpoint>& models, const TensorEntry& e) {
   if (!is_floating(e.dtype)) return models.back().load(e.name, Context::cpu(), Checkpoint::Bf16::keep);   // counters: the newest
-  std::vector<double> sum(size_t(e.shape.count()));
-  for (const Checkpoint& model : models) {
-    const std::vector<double> values = model.load(e.name, Context::cpu()).values<double>();
-    for (size_t i = 0; i < sum.size(); ++i) sum[i] += values[i];
-  }
-  for (double& x : sum) x /= double(models.size());
-  return e.dtype == "F64" ? Context::cpu().from(sum.data(), e.shape) : Context::cpu().from(std::vector<float>(sum.begin(), sum.end()).data(), e.shape);
+  std::vector<Tensor> all;
+  for (const Checkpoint& model : models) all.push_back(model.load(e.name, Context::cpu(), Checkpoint::Bf16::keep));
+  const Tensor mean = Context::cpu().empty(e.shape, e.dtype == "F64" ? DType::f64 : DType::f32);
+  with_any(all[0].dtype(), [&]<class From>() {
+    with_float(mean.dtype(), "average", [&]<class To>() {
+      To* out = mean.data<To>();
+      std::vector<const From*> in;
+      for (const Tensor& t : all) in.push_back(t.data<From>());
+      parallel_for(mean.count(), 65536, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          double sum = 0;
+          for (const From* x : in) sum += double(x[i]);
+          out[i] = To(sum / double(in.size()));
+        }
+      });
+    });
+  });
+  return mean;
 }
 
 int average(const AverageOptions& o) {

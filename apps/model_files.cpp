@@ -68,7 +68,8 @@ void write_model(const fs::path& out, const std::vector<OutgoingTensor>& tensors
   try {
     make_folder(hidden);
     save_weights(hidden, tensors, options);
-    copy_companions(fs::is_directory(source) ? source : fs::absolute(source).parent_path(), hidden, common_dtype(tensors));
+    const fs::path folder = fs::is_directory(source) ? source : fs::absolute(source).parent_path();
+    if (fs::is_directory(source) || fs::exists(folder / "config.json")) copy_companions(folder, hidden, common_dtype(tensors));
     flush_to_disk(hidden);
     fs::rename(hidden, target);
   } catch (...) {

@@ -15,7 +15,8 @@ void refuse_existing(const std::filesystem::path& out, std::string_view command)
 bool is_weights_path(const std::filesystem::path& out);
 
 /// Writes a model to a new file or folder. A folder gets the shards and, from the folder of `source` (a model folder, or a file in one),
-/// everything beside the weights: configuration, vocabularies, texts. The folder appears only when it is complete.
+/// everything beside the weights: configuration, vocabularies, texts (of a file: only if config.json lies beside it). The folder appears only when
+/// it is complete.
 void write_model(const std::filesystem::path& out, const std::vector<OutgoingTensor>& tensors, const SaveOptions& options, const std::filesystem::path& source);
 
 /// The dtype "fp32", "fp16" or "bf16" as safetensors spells it.

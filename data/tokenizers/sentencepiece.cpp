@@ -20,8 +20,14 @@ SentencePieces SentencePieces::from_bytes(std::string bytes, const std::string& 
   check_sentencepiece_model(bytes, place);
   auto model = std::make_shared<Model>();
   model->bytes = std::move(bytes);
-  const auto status = model->processor.LoadFromSerializedProto(model->bytes);
-  require_data(status.ok() && model->processor.GetPieceSize() > 0, "{}: this is no sentencepiece model ({})", place, status.ToString());
+  try {
+    const auto status = model->processor.LoadFromSerializedProto(model->bytes);
+    require_data(status.ok() && model->processor.GetPieceSize() > 0, "{}: this is no sentencepiece model ({})", place, status.ToString());
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& e) {                       // of the trie of its pieces
+    fail(Exit::data, "{}: this is no sentencepiece model ({})", place, e.what());
+  }
   return SentencePieces(std::move(model));
 }
 

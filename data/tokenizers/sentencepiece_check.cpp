@@ -85,7 +85,7 @@ void check_character_map(std::string_view map, const std::string& place) {
   };
   for (uint32_t i = 0; i < units; ++i) {
     const uint32_t u = unit(i);
-    if (u >> 31) continue;                                  // a value, never a node
+    if (u >> 31 && i > 0) continue;                         // a value, never a node; the root is one whatever it says
     const uint32_t next = i ^ ((u >> 10) << ((u & 0x200) >> 6));
     require_data((next | 255) < units, "{}: the character map leads out of its array", place);
     if (u & 0x100) require_data((unit(next) & 0x7FFFFFFF) < texts.size(), "{}: the character map leads out of its replacements", place);

@@ -117,6 +117,8 @@ TEST_CASE("convert: archive to safetensors, dtypes, shards and back; nothing is 
   for (size_t i = 0; i < before.size(); ++i) worst = std::max(worst, std::abs(before[i] - after[i]));
   CHECK(worst > 0);
   CHECK(worst < 1e-3);
+  CHECK(convert(quoted(folder / "a.safetensors") + quoted(folder / "alone")).code == 0);
+  CHECK(std::distance(fs::directory_iterator(folder.path / "alone"), {}) == 1);   // no model folder around the file: weights only
   write_safetensors(folder / "large.safetensors", {{"x", floats({1e6f}, {1})}});
   const Result large = convert(quoted(folder / "large.safetensors") + quoted(folder / "no") + " --dtype fp16");
   CHECK(large.code == 3);

@@ -238,6 +238,23 @@ TEST_CASE("tokenizers that were trained here open again") {
   CHECK_THROWS_WITH_AS(own->language("de"), doctest::Contains("tells no languages apart"), Error);
 }
 
+TEST_CASE("sentencepiece: models that the library would follow out of bounds are refused") {
+  const std::string good = read_file("tests/fuzz/corpus/sentencepiece/unigram");
+  const auto refusal = [](const std::string& bytes) {
+    try {
+      SentencePieces::from_bytes(bytes, "x.model");
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal(good).empty());
+  CHECK(refusal(read_file("tests/fuzz/corpus/sentencepiece/map_leads_out")) == "x.model: the character map leads out of its replacements");
+  const std::string infinite("\x0A\x08\x0A\x01" "a\x15\x00\x00\x80\x7F", 10);
+  CHECK(refusal(good + infinite) == "x.model: the score of a piece is inf");
+  CHECK(refusal(good.substr(0, good.size() - 1)).find("this is no sentencepiece model") != std::string::npos);
+}
+
 TEST_CASE("a missing or unknown tokenizer is named") {
   TemporaryFolder folder;
   CHECK(data_error([&] { open_tokenizer(folder / "nowhere"); }).find("there is no such directory") != std::string::npos);

@@ -95,6 +95,11 @@ TEST_CASE("config: errors name file, line, key, what was found and what was expe
   CHECK(complaint("{\"name\": \"a\",\n\"name\": \"b\"}") == "f.json:2: key \"name\" was already given at f.json:1; keep one of the two");
   CHECK(complaint("{\n\"name\": }").find("f.json:2: not valid JSON") == 0);
   CHECK(complaint("[1]").find("expected an object") != std::string::npos);
+  std::string deep, lists = "{\"list\": ";
+  for (int i = 0; i < 100000; ++i) deep += "{\"a\":", lists += '[';
+  CHECK(complaint(deep) == "f.json:1: nested more than 64 deep");
+  CHECK(complaint(lists) == "f.json:1: nested more than 64 deep");
+  CHECK(complaint("{\"" + std::string(2000, 'k') + "\": 1}") == "f.json:1: a key of 2000 bytes; at most 1000 are possible");
   CHECK(message_of([] { Config::file("/nonexistent/x.json"); }).find("/nonexistent/x.json") != std::string::npos);
   CHECK(message_of([] { Config().assign("abc"); }).find("name=value") != std::string::npos);
   CHECK(message_of([] {
