@@ -66,19 +66,6 @@ void GenerationConfig::check() const {
   for (const int64_t id : forced_eos_token_id) check_token("forced_eos_token_id", id);
 }
 
-GenerationConfig GenerationConfig::of(const std::filesystem::path& directory) {
-  GenerationConfig config;
-  const auto path = directory / "generation_config.json";
-  if (!std::filesystem::exists(path)) return config;
-  try {
-    Config file = Config::file(path);
-    config.fields(file);
-  } catch (const Error& e) {
-    fail(Exit::data, "{}", e.what());
-  }
-  return config;
-}
-
 void GenerationConfig::assign(std::string_view settings) {
   Config tree;
   fields(tree);                                             // the values so far

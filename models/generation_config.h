@@ -2,7 +2,6 @@
 // generation_config.json is read as it is.
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -30,8 +29,6 @@ struct GenerationConfig {
 
   void fields(Config& c);
   void check() const;
-  /// generation_config.json of a model directory, whose other keys are left alone; without one the defaults. Error{data} names what is wrong.
-  static GenerationConfig of(const std::filesystem::path& directory);
 
   /// "num_beams=5,early_stopping=never,eos_token_id=2+7,forced_eos_token_id=none": a list is joined with +, none goes back to the default.
   void assign(std::string_view settings);

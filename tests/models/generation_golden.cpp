@@ -28,7 +28,7 @@ void check_plans(const GoldenCase& c, size_t count, F&& generate) {
   CHECK(plans.size() == count);
   for (const auto& [name, plan] : plans.items()) {
     CAPTURE(name);
-    GenerationConfig config = GenerationConfig::of(c.directory());
+    GenerationConfig config = load_generation_config(c.directory());
     Config settings = Config::text(plan.dump(), "case.json");
     config.fields(settings);
     settings.refuse_unread();
@@ -64,7 +64,7 @@ TEST_CASE("with its weights stored as bf16, mBART gives the logits of the widene
   const Tensor source = c.input("input_ids");
   const auto lengths = lengths_of(c.input("attention_mask"));
   for (const int64_t beams : {1, 5}) {
-    GenerationConfig config = GenerationConfig::of(c.directory());
+    GenerationConfig config = load_generation_config(c.directory());
     config.num_beams = beams, config.max_length = 12;
     const Generation a = wide->translate(source, lengths, config), b = stored->translate(source, lengths, config);
     CHECK(a.sequences == b.sequences);
