@@ -62,13 +62,15 @@ int64_t parameter_count(Module& module, bool trainable_only) {
   return n;
 }
 
-bool starts_with_pattern(std::string_view name, std::string_view prefix) {
-  const size_t star = prefix.find('*');
-  if (star == std::string_view::npos) return name.starts_with(prefix);
-  if (!name.starts_with(prefix.substr(0, star))) return false;
-  for (size_t from = star; from <= name.size(); ++from)
-    if (starts_with_pattern(name.substr(from), prefix.substr(star + 1))) return true;
-  return false;
+bool matches(std::string_view name, std::string_view pattern) {
+  size_t n = 0, p = 0, star = std::string_view::npos, after = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') star = p++, after = n;
+    else if (p < pattern.size() && pattern[p] == name[n]) ++n, ++p;
+    else if (star != std::string_view::npos) p = star + 1, n = ++after;
+    else return false;
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
 namespace {
@@ -80,7 +82,7 @@ class Selection {
   bool holds(const std::string& name) {
     bool any = false;
     for (size_t i = 0; i < prefixes_.size(); ++i)
-      if (starts_with_pattern(name, prefixes_[i])) any = met_[i] = true;
+      if (matches(name, prefixes_[i] + "*")) any = met_[i] = true;
     return any;
   }
   void refuse_unmet() const {

@@ -50,8 +50,8 @@ struct FlatParameters {
 /// Numbers that training can change; fixed ones do not count.
 int64_t parameter_count(Module& module, bool trainable_only = false);
 
-/// Whether a name starts with `prefix`, in which * stands for any characters: "*.layer_norm." is the start of "model.encoder.layer_norm.bias".
-bool starts_with_pattern(std::string_view name, std::string_view prefix);
+/// Whether a whole name fits a pattern, in which * stands for any characters.
+bool matches(std::string_view name, std::string_view pattern);
 
 /// Freezes every parameter whose path starts with one of the prefixes (with * for any characters) and with none of `train`, trains the
 /// others. A prefix that matches nothing is an error.

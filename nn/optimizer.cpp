@@ -10,7 +10,7 @@ namespace {
 double of_prefix(const std::map<std::string, double>& by_prefix, const std::string& name, double standard) {
   size_t longest = 0;
   for (const auto& [prefix, value] : by_prefix)
-    if (starts_with_pattern(name, prefix) && prefix.size() >= longest) longest = prefix.size(), standard = value;
+    if (matches(name, prefix + "*") && prefix.size() >= longest) longest = prefix.size(), standard = value;
   return standard;
 }
 

@@ -29,10 +29,11 @@ TransformerConfig MBartConfig::decoder() const {
 }
 
 TextConfig MBartConfig::read(Config file) {
+  JsonText origin{file.dump()};                             // as written, before defaults are added
   MBartConfig own;
   own.fields(file);
   TextConfig t = own.text();
-  t.origin.text = file.dump();
+  t.origin = std::move(origin);
   return t;
 }
 

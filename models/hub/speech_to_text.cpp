@@ -38,10 +38,11 @@ S2TConfig Speech2TextConfig::speech() const {
 }
 
 S2TConfig Speech2TextConfig::read(Config file) {
+  JsonText origin{file.dump()};                             // as written, before defaults are added
   Speech2TextConfig own;
   own.fields(file);
   S2TConfig t = own.speech();
-  t.origin.text = file.dump();
+  t.origin = std::move(origin);
   return t;
 }
 

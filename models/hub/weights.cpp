@@ -176,17 +176,6 @@ class Loader {
 
 }  // namespace
 
-bool matches(std::string_view name, std::string_view pattern) {
-  size_t n = 0, p = 0, star = std::string_view::npos, after = 0;
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') star = p++, after = n;
-    else if (p < pattern.size() && pattern[p] == name[n]) ++n, ++p;
-    else if (star != std::string_view::npos) p = star + 1, n = ++after;
-    else return false;
-  }
-  return pattern.find_first_not_of('*', p) == std::string_view::npos;
-}
-
 std::vector<std::string> load_weights(Module& module, const Checkpoint& checkpoint, const LoadRules& rules) { return Loader(module, checkpoint, rules).run(); }
 
 NamedTensors parameters_of(Module& module) {

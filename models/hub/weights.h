@@ -33,7 +33,4 @@ std::vector<std::string> load_weights(Module& module, const Checkpoint& checkpoi
 /// Every parameter by its first path, once where several paths share it.
 NamedTensors parameters_of(Module& module);
 
-/// Whether a name fits a pattern with *.
-bool matches(std::string_view name, std::string_view pattern);
-
 }  // namespace alinea

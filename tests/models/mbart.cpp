@@ -74,7 +74,7 @@ nlohmann::json json_of(const std::filesystem::path& file) { return nlohmann::jso
 }  // namespace
 
 TEST_CASE("mBART: states, logits, losses and gradients are those of transformers") {
-  for (const std::string name : {"mbart", "mbart_untied"}) {
+  for (const std::string name : {"mbart", "mbart_sharded", "mbart_untied"}) {
     const GoldenCase c(name);
     const auto model = load_text_model(c.directory(), Context::cpu());
     check_forward(c, *model);
@@ -114,7 +114,7 @@ TEST_CASE("mBART: a saved directory has every key of the one that was opened, an
     const auto before = json_of(c.directory() / "config.json"), after = json_of(folder.path / "config.json");
     for (const auto& [key, value] : before.items()) {
       CAPTURE(key);
-      CHECK(after.value(key, nlohmann::json("missing")) == value);
+      CHECK(after.value(key, nlohmann::json("missing")).dump() == value.dump());   // 0.0 stays 0.0
     }
     CHECK(!after.contains("alinea"));
     const SafetensorsFile old(c.directory() / "model.safetensors"), fresh(folder.path / "model.safetensors");
