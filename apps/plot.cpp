@@ -21,8 +21,14 @@ struct PlotOptions {
 int plot(const PlotOptions& o) {
   Context& context = context_of(o.common);
   Report report{.title = "Alinea: " + std::filesystem::path(o.runs.back()).filename().string()};
+  std::vector<std::pair<std::string, std::filesystem::path>> named;
   for (const std::string& run : o.runs) {
     require_data(RunDirectory::exists(run), "plot: {} is not a run directory", run);
+    named.emplace_back(std::filesystem::path(run).filename().string(), run);
+  }
+  for (Chart& c : charts_of_runs(named))
+    if (c.curves.size() > 1) report.charts.push_back(std::move(c));
+  for (const std::string& run : o.runs) {
     for (Chart& c : charts_of_run(run)) report.charts.push_back(std::move(c));
   }
   const std::string& run = o.runs.back();

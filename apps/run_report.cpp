@@ -51,10 +51,13 @@ std::vector<Chart> charts_of_run(const std::filesystem::path& run) {
   const std::string name = run.filename().string();
   const auto log = columns(run / "log.jsonl"), metrics = columns(run / "metrics.jsonl");
   std::vector<Chart> charts;
-  add_chart(charts, log, name + ": training loss", "loss", {"loss", "cross_entropy", "frame"});
+  add_chart(charts, log, name + ": training loss", "loss", {"loss", "cross_entropy", "frame", "contrastive", "diversity"});
+  add_chart(charts, log, name + ": use of the codebooks", "perplexity", {"perplexity"});
+  add_chart(charts, log, name + ": masked frames told from others", "percent", {"accuracy"});
   add_chart(charts, log, name + ": latency and variance of the alignment", "s, s²", {"latency_seconds", "variance_seconds2"});
   add_chart(charts, log, name + ": gradient norm", "norm", {"gradient_norm"});
-  add_chart(charts, metrics, name + ": validation loss", "loss", {"loss"});
+  add_chart(charts, metrics, name + ": validation loss", "loss", {"loss", "contrastive"});
+  add_chart(charts, metrics, name + ": errors of recognition", "percent", {"wer", "cer", "train_wer", "train_cer"});
   add_chart(charts, metrics, name + ": validation quality", "percent, BLEU", {"exact_match", "bleu"});
   add_chart(charts, metrics, name + ": validation latency", "AL, ms", {"AL", "LAAL"});
   return charts;
@@ -65,8 +68,14 @@ std::vector<Chart> charts_of_runs(const std::vector<std::pair<std::string, std::
     const char *file, *column, *title, *label;
   };
   std::vector<Chart> charts;
-  for (const Kind& k : {Kind{"metrics.jsonl", "bleu", "validation BLEU", "BLEU"}, {"metrics.jsonl", "exact_match", "validation: exact", "percent"}, {"metrics.jsonl", "loss", "validation loss", "loss"},
-                        {"log.jsonl", "loss", "training loss", "loss"}, {"speed.jsonl", "tokens_per_second", "speed", "tokens/s"}}) {
+  const Kind kinds[] = {{"metrics.jsonl", "bleu", "validation BLEU", "BLEU"},
+                        {"metrics.jsonl", "exact_match", "validation: exact", "percent"},
+                        {"metrics.jsonl", "wer", "validation: word error rate", "percent"},
+                        {"metrics.jsonl", "train_wer", "training utterances: word error rate", "percent"},
+                        {"metrics.jsonl", "loss", "validation loss", "loss"},
+                        {"log.jsonl", "loss", "training loss", "loss"},
+                        {"speed.jsonl", "tokens_per_second", "speed", "tokens/s"}};
+  for (const Kind& k : kinds) {
     Chart chart{k.title, "step", k.label, {}};
     for (const auto& [name, run] : runs) {
       auto curves = columns(run / k.file);

@@ -1,9 +1,12 @@
 #include "apps/task.h"
 
+#include "apps/ctc_task.h"
+#include "apps/pretraining_task.h"
 #include "apps/run_directory.h"
 #include "apps/speech_task.h"
 #include "apps/text_task.h"
 #include "models/hub/model_directory.h"
+#include "models/hub/wav2vec2.h"
 
 namespace alinea {
 
@@ -22,18 +25,33 @@ std::string model_type(Config file, const std::filesystem::path& init) {
     file.at("model").field("model_type", type, "names the architecture");
   else if (!init.empty())
     type = model_type_of(model_path(init));
-  require(type == S2TConfig().model_type || type == TextConfig().model_type, "train: model.model_type '{}' is not {} (speech) or {}", type,
-          S2TConfig().model_type, TextConfig().model_type);
+  const std::string known[] = {S2TConfig().model_type, TextConfig().model_type, Wav2Vec2Config().model_type};
+  require(std::find(std::begin(known), std::end(known), type) != std::end(known),
+          "train: model.model_type '{}' is not {} (speech translation), {} (text) or {}", type, known[0], known[1], known[2]);
   return type;
 }
 
 template <class C>
-C read(Config file) {
-  C config;
+C read(Config file, C config = {}) {
   config.fields(file);
   file.refuse_unread();
   require(!config.data.empty(), "train: no data; give --data DIR (alinea data prepare makes one)");
   return config;
+}
+
+bool pretrains(Config file) {
+  std::string stage;
+  file.field("stage", stage, "pretrain or ctc");
+  require(stage == "pretrain" || stage == "ctc", "train: stage '{}' is not pretrain or ctc, which wav2vec2 has", stage);
+  return stage == "pretrain";
+}
+
+// What the file says goes before what the initial model says.
+template <class C>
+C read_wav2vec2(Config file, const std::filesystem::path& init) {
+  C config;
+  if (!init.empty()) config.model = read_wav2vec2_config(model_path(init));
+  return read<C>(file, config);
 }
 
 // Builds the model for a vocabulary of a few words.
@@ -48,13 +66,21 @@ void check(Context& context, Config file, const std::filesystem::path& init) {
 }  // namespace
 
 std::unique_ptr<Task> make_task(Context& context, Config file, const std::filesystem::path& init) {
-  if (model_type(file, init) == TextConfig().model_type) return std::make_unique<TextTask>(context, read<TextTrainConfig>(file), init);
+  const std::string type = model_type(file, init);
+  if (type == TextConfig().model_type) return std::make_unique<TextTask>(context, read<TextTrainConfig>(file), init);
+  if (type == Wav2Vec2Config().model_type) {
+    if (pretrains(file)) return std::make_unique<PretrainingTask>(context, read_wav2vec2<PretrainingConfig>(file, init), init);
+    return std::make_unique<CtcTask>(context, read_wav2vec2<CtcTrainConfig>(file, init), init);
+  }
   return std::make_unique<SpeechTask>(context, read<SpeechTrainConfig>(file), init);
 }
 
 void check_train_config(Context& context, Config file, const std::filesystem::path& init) {
-  if (model_type(file, init) == TextConfig().model_type)
+  const std::string type = model_type(file, init);
+  if (type == TextConfig().model_type)
     check<TextTrainConfig, TextTransformer>(context, file, init);
+  else if (type == Wav2Vec2Config().model_type)
+    pretrains(file) ? read_wav2vec2<PretrainingConfig>(file, init).check() : read_wav2vec2<CtcTrainConfig>(file, init).check();
   else
     check<SpeechTrainConfig, S2TTransformer>(context, file, init);
 }

@@ -1,7 +1,6 @@
 #include "data/check.h"
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
@@ -9,34 +8,24 @@
 #include "data/features/log_mel.h"
 #include "data/features/store.h"
 #include "data/manifest.h"
-#include "data/scores/words.h"
 #include "data/text_dataset.h"
+#include "data/tokenizers/ctc.h"
 #include "data/vocabulary.h"
 #include "engine/core/error.h"
-#include "engine/core/files.h"
 
 namespace alinea {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Speech with transcripts in letters, for CTC.
-bool is_letter_corpus(const fs::path& folder) { return fs::exists(folder / "vocab.json"); }
-
-std::set<char32_t> letters_of(const fs::path& folder) {
-  const auto vocabulary = nlohmann::json::parse(read_file(folder / "vocab.json"), nullptr, false);
-  require_data(vocabulary.is_object(), "{}: is not a JSON object of characters and their ids; prepare the data again", (folder / "vocab.json").string());
-  std::set<char32_t> letters;
-  for (const auto& [entry, id] : vocabulary.items())
-    if (const auto points = code_points(entry); points.size() == 1) letters.insert(points[0]);
-  return letters;
-}
+/// Waveforms, perhaps with transcripts in letters, for wav2vec 2.0.
+bool is_wave_corpus(const fs::path& folder) { return fs::exists(folder / "preprocessor_config.json"); }
 
 class Checker {
  public:
-  explicit Checker(const fs::path& folder) : folder_(folder) {
-    if (is_letter_corpus(folder)) {
-      letters_.emplace(letters_of(folder));
+  explicit Checker(const fs::path& folder) : folder_(folder), waves_(is_wave_corpus(folder)) {
+    if (waves_) {
+      if (fs::exists(folder / "vocab.json")) letters_.emplace(TokenizerFiles(folder));
       return;
     }
     target_.emplace(Vocabulary::load(folder / "vocab.tgt.txt"));
@@ -87,11 +76,14 @@ class Checker {
     if (!fresh && owner->second != split) problem(fmt::format("{}: the {} '{}' is in {} too; the splits must not share it: prepare the data again", place, kind, what, owner->second));
   }
 
-  // A corpus of letters may hold speech that nobody has written down.
+  // A corpus of waves may hold speech that nobody has written down.
   void check_text(const ManifestRow& row, const std::string& place) const {
-    if (letters_) {
-      for (const char32_t c : code_points(row.tgt_text))
-        require_data(c == U' ' || letters_->count(c), "{}: vocab.json has no entry for the letter '{}' of the target text; prepare the data again", place, utf8(c));
+    if (waves_ && row.tgt_text.empty()) return;
+    if (waves_) {
+      require_data(letters_.has_value(), "{}: there is a target text, and no vocab.json; prepare the data again", place);
+      const auto ids = letters_->encode(row.tgt_text, Side::target);
+      require_data(std::find(ids.begin(), ids.end(), letters_->special().unknown) == ids.end(),
+                   "{}: vocab.json lacks a letter of the target text '{}'; prepare the data again", place, row.tgt_text);
       return;
     }
     require_data(!row.tgt_text.empty(), "{}: the target text is empty; complete it or remove the row", place);
@@ -123,8 +115,9 @@ class Checker {
   }
 
   fs::path folder_;
+  bool waves_ = false;
   std::optional<Vocabulary> target_, source_;
-  std::optional<std::set<char32_t>> letters_;
+  std::optional<CtcTokenizer> letters_;
   std::set<std::string> seen_;                      // target words of training
   std::map<std::string, std::string> ids_, keys_;  // → the split that has them
   DataReport report_;

@@ -24,7 +24,7 @@ struct DataReport {
 
 /// Checks train, dev and test (those whose manifest exists): audio readable, one channel, 16 kHz, with n_frames' worth of samples;
 /// features of the same lengths; target and source words in the vocabularies; word spans inside the audio; no id and no key in two
-/// splits. Of transcripts in letters (vocab.json): every letter in the vocabulary; rows without a text are untranscribed speech. Of a text corpus: pairs, ids, vocabularies; utterances are pairs and words are pieces. Throws Error{data} if the folder, all manifests or the target vocabulary are missing.
+/// splits. Of a corpus of waves (preprocessor_config.json): every letter in vocab.json; rows without a text are untranscribed speech. Of a text corpus: pairs, ids, vocabularies; utterances are pairs and words are pieces. Throws Error{data} if the folder, all manifests or the target vocabulary are missing.
 DataReport check_data(const std::filesystem::path& folder);
 
 }  // namespace alinea

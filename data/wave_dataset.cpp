@@ -1,26 +1,15 @@
 #include "data/wave_dataset.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "data/audio.h"
+#include "data/features/extractor.h"
 #include "engine/core/error.h"
 
 namespace alinea {
 
 namespace fs = std::filesystem;
-
-void normalize_wave(std::span<float> samples) {
-  if (samples.empty()) return;
-  const double n = double(samples.size());
-  double sum = 0, squares = 0;
-  for (const float x : samples) sum += x;
-  const double mean = sum / n;
-  for (const float x : samples) squares += (x - mean) * (x - mean);
-  const double scale = 1 / std::sqrt(squares / n + 1e-7);
-  for (float& x : samples) x = float((x - mean) * scale);
-}
 
 WaveDataset WaveDataset::open(const fs::path& folder, const std::string& split, const WaveSelection& s) {
   require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first (alinea data prepare prompts --out {})",
@@ -63,8 +52,8 @@ WaveDataset WaveDataset::open(const fs::path& folder, const std::string& split, 
 
 std::vector<float> WaveDataset::load(int64_t i, std::optional<RandomKey> crop) const {
   require(i >= 0 && i < size(), "waves: utterance {}; expected 0 … {}", i, size() - 1);
-  std::vector<float> samples = read_audio(folder_ / row(i).audio).samples;
-  if (selection_.normalize) normalize_wave(samples);
+  const std::vector<float> sound = read_audio(folder_ / row(i).audio).samples;
+  const std::vector<float> samples = FeatureExtractor{}({&sound, 1}).values;
   const int64_t n = int64_t(samples.size()), kept = length(i);
   require_data(n >= kept, "waves: {} has {} samples where its header promised {}; copy or make it again", row(i).audio, n, kept);
   if (n == kept) return samples;
@@ -72,11 +61,11 @@ std::vector<float> WaveDataset::load(int64_t i, std::optional<RandomKey> crop) c
   return {samples.begin() + begin, samples.begin() + begin + kept};
 }
 
-double WaveBatch::seconds() const { return double(std::accumulate(lengths.begin(), lengths.end(), int64_t(0))) / wave_rate; }
+double HostWaves::seconds() const { return double(std::accumulate(lengths.begin(), lengths.end(), int64_t(0))) / wave_rate; }
 
-WaveBatch load_waves(const WaveDataset& dataset, std::span<const int64_t> indices, std::optional<RandomKey> crop) {
+HostWaves load_waves(const WaveDataset& dataset, std::span<const int64_t> indices, std::optional<RandomKey> crop) {
   require(!indices.empty(), "waves: a batch of 0 utterances; expected 1 or more");
-  WaveBatch batch;
+  HostWaves batch;
   batch.B = int64_t(indices.size());
   for (const int64_t i : indices) batch.N = std::max(batch.N, dataset.length(i));
   batch.samples.assign(size_t(batch.B * batch.N), 0.0f);

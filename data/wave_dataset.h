@@ -15,16 +15,11 @@ namespace alinea {
 
 constexpr int wave_rate = 16000;  // Hz
 
-/// x ← (x − mean) / √(variance + 1e-7), the variance without Bessel's correction: what the feature extractor of wav2vec 2.0 does to an
-/// utterance. Sums in double.
-void normalize_wave(std::span<float> samples);
-
 /// Which utterances of a split are used, and how much of each.
 struct WaveSelection {
   double min_seconds = 0.1, max_seconds = 30;  // others are left out, or, with crop, longer ones are cut
   bool crop = false;                           // a longer utterance becomes a piece of max_seconds
   bool transcribed = false;                    // only utterances with a transcript
-  bool normalize = true;                       // normalize_wave on the whole utterance, before it is cropped
   int64_t utterances = 0;                      // so many of them, drawn by `key`; 0: all
   RandomKey key;
 };
@@ -40,8 +35,8 @@ class WaveDataset {
   const ManifestRow& row(int64_t i) const { return rows_[size_t(i)]; }
   int64_t left_out() const { return left_out_; }  // by duration
 
-  /// Samples of utterance i. `crop`: where a longer one is cut, uniformly over its length; none: at the beginning. Safe for several
-  /// threads.
+  /// Samples of utterance i, normalised as a whole (FeatureExtractor) before it is cut. `crop`: where a longer one is cut, uniformly over
+  /// its length; none: at the beginning. Safe for several threads.
   std::vector<float> load(int64_t i, std::optional<RandomKey> crop = std::nullopt) const;
 
  private:
@@ -53,7 +48,7 @@ class WaveDataset {
 };
 
 /// B utterances side by side, short ones filled with zeros.
-struct WaveBatch {
+struct HostWaves {
   int64_t B = 0, N = 0;
   std::vector<float> samples;      // [B, N]
   std::vector<int32_t> lengths;    // [B]
@@ -63,6 +58,6 @@ struct WaveBatch {
 };
 
 /// Loads a batch of a plan. Utterance i is cut by crop.child(i): with a key per epoch, a pure function of (seed, epoch, i).
-WaveBatch load_waves(const WaveDataset& dataset, std::span<const int64_t> batch, std::optional<RandomKey> crop = std::nullopt);
+HostWaves load_waves(const WaveDataset& dataset, std::span<const int64_t> batch, std::optional<RandomKey> crop = std::nullopt);
 
 }  // namespace alinea

@@ -6,14 +6,15 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "data/audio.h"
+#include "data/features/extractor.h"
 #include "data/features/log_mel.h"
 #include "data/manifest.h"
 #include "data/recipes/reading.h"
 #include "data/recipes/text.h"
 #include "data/recipes/text_corpus.h"
+#include "data/tokenizers/ctc.h"
 #include "engine/core/error.h"
 #include "engine/core/files.h"
 #include "engine/core/random.h"
@@ -157,36 +158,15 @@ class Preparation {
     }
   }
 
-  // Numbers as the published English models have them: pad (the blank of CTC) 0, <s> 1, </s> 2, <unk> 3, | 4; then the characters.
   void write_vocabulary() {
-    std::set<std::string> characters;
+    std::vector<std::string> texts;
     for (const auto& [name, rows] : rows_)
       for (const ManifestRow& row : rows)
-        for (size_t i = 0; i < row.tgt_text.size();) {
-          size_t end = i + 1;
-          while (end < row.tgt_text.size() && (uint8_t(row.tgt_text[end]) & 0xC0) == 0x80) ++end;
-          if (row.tgt_text[i] != ' ') characters.insert(row.tgt_text.substr(i, end - i));
-          i = end;
-        }
-    Json vocabulary = {{"<pad>", 0}, {"<s>", 1}, {"</s>", 2}, {"<unk>", 3}, {"|", 4}};
-    for (const std::string& c : characters) vocabulary[c] = vocabulary.size();
-    summary_.letters = int64_t(vocabulary.size());
-    write_json("vocab.json", vocabulary);
-    write_json("tokenizer_config.json", {{"tokenizer_class", "Wav2Vec2CTCTokenizer"},
-                                         {"pad_token", "<pad>"},
-                                         {"bos_token", "<s>"},
-                                         {"eos_token", "</s>"},
-                                         {"unk_token", "<unk>"},
-                                         {"word_delimiter_token", "|"},
-                                         {"replace_word_delimiter_char", " "},
-                                         {"do_lower_case", false}});
-    write_json("preprocessor_config.json", {{"feature_extractor_type", "Wav2Vec2FeatureExtractor"},
-                                            {"feature_size", 1},
-                                            {"sampling_rate", 16000},
-                                            {"do_normalize", true},
-                                            {"padding_value", 0.0},
-                                            {"padding_side", "right"},
-                                            {"return_attention_mask", true}});
+        if (!row.tgt_text.empty()) texts.push_back(row.tgt_text);
+    FeatureExtractor{}.save(part_);
+    if (texts.empty()) return;
+    make_ctc_tokenizer(texts, false, part_);
+    summary_.letters = CtcTokenizer(TokenizerFiles(part_)).size();
   }
 
   void write_config() {
@@ -207,10 +187,8 @@ class Preparation {
       summary_.splits.push_back({name, int64_t(rows.size()), transcribed, hours_[name]});
       config["splits"][name] = {{"recordings", rows.size()}, {"transcribed", transcribed}, {"hours", hours_[name]}};
     }
-    write_json("config.json", config);
+    write_atomically(part_ / "config.json", config.dump(2) + "\n");
   }
-
-  void write_json(const char* name, const Json& value) const { write_atomically(part_ / name, value.dump(2) + "\n"); }
 
   const PromptsOptions& options_;
   const PrepareProgress& progress_;

@@ -36,9 +36,10 @@ struct PromptsSummary {
 };
 
 /// Writes out/: {train,dev,test}.tsv (tgt_text: letters of the transcript, empty where there is none; src_text: the printed sentence),
-/// audio/LL/ID.wav (16 kHz, 16 bits), vocab.json, tokenizer_config.json and preprocessor_config.json as Hugging Face's wav2vec 2.0 reads
-/// them, config.json. Recordings of one text are in one split. A pure function of the options. Everything is written under out.part and
-/// renamed at the end. Throws Error{usage} if out exists, Error{data} naming the packages to install when recordings or texts are missing.
+/// audio/LL/ID.wav (16 kHz, 16 bits), vocab.json and tokenizer_config.json (where there are transcripts) and preprocessor_config.json as
+/// Hugging Face's wav2vec 2.0 reads them, config.json. Recordings of one text are in one split. A pure function of the options. Everything
+/// is written under out.part and renamed at the end. Throws Error{usage} if out exists, Error{data} naming the packages to install when
+/// recordings or texts are missing.
 PromptsSummary prepare_prompts(const PromptsOptions& options, const PrepareProgress& progress = {});
 
 }  // namespace alinea

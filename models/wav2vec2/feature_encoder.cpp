@@ -1,5 +1,7 @@
 #include "models/wav2vec2/feature_encoder.h"
 
+#include <cmath>
+
 #include "autograd/elementwise.h"
 #include "autograd/group_norm.h"
 #include "autograd/layout.h"
@@ -14,6 +16,9 @@ Wav2Vec2FeatureEncoder::Wav2Vec2FeatureEncoder(Context& context, const Wav2Vec2C
     const bool normalised = !over_time_ || i == 0;
     const Activation activation = normalised ? Activation::none : relu_ ? Activation::relu : Activation::gelu;
     layer.conv = Conv1dLayer(context, in, c.conv_dim[i], c.conv_kernel[i], {.stride = c.conv_stride[i], .activation = activation}, key.child(uint64_t(i)), c.conv_bias);
+    // He et al. 2015, equation 10. With smaller weights the wave would shrink from layer to layer until the projection's norm sees only its eps.
+    const double deviation = std::sqrt(2.0 / double(in * c.conv_kernel[i]));
+    layer.conv.weight = normal_parameter(context, {c.conv_dim[i], in, c.conv_kernel[i]}, deviation, key.child(uint64_t(i)).child("he"));
     if (normalised) layer.norm = LayerNormLayer(context, c.conv_dim[i]);
     layers_.push_back(std::move(layer));
     in = c.conv_dim[i];

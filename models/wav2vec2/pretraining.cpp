@@ -38,7 +38,7 @@ Wav2Vec2ForPreTraining::Output Wav2Vec2ForPreTraining::forward(const Tensor& sam
                                    : SpanMask{c.mask_time_prob, c.mask_time_length, c.mask_time_min_masks}.draw(
                                          encoder_.context(), B, T, lengths.empty() ? lengths : encoder_.frame_lengths(lengths), pass.key.child("mask"));
   const Tensor negatives = options.negatives ? options.negatives : sample_negatives(mask, c.num_negatives, pass.key.child("negatives"));
-  Output out;
+  Output out{.mask = mask, .negatives = negatives};
   for (const uint8_t masked : mask.values<uint8_t>()) out.masked += masked;
   out.encoder = encoder_.forward(samples, lengths, {.mask_time = mask}, pass.child("wav2vec2"));
   out.states = project_states_(out.encoder.states, pass.tape);

@@ -34,7 +34,8 @@ class Wav2Vec2ForPreTraining final : public Module {
     Variable loss;                                          // contrastive + weights · (diversity, penalty): sums over masked frames, divide by `masked`
     Variable contrastive, diversity, perplexity;
     Variable states, quantized;                             // [B, T, P]: what is compared
-    Variable code_logits;                                   // [B, T, G V]
+    Variable code_logits;                                   // [B, T, G V], before noise
+    Tensor mask, negatives;                                 // given or drawn
     int64_t masked = 0;                                     // frames
     Wav2Vec2::Output encoder;
   };

@@ -10,7 +10,7 @@
 
 #include "data/audio.h"
 #include "data/check.h"
-#include "data/wave_dataset.h"
+#include "data/wave_batches.h"
 #include "engine/core/files.h"
 #include "tests/data/temporary.h"
 
@@ -92,6 +92,7 @@ TEST_CASE("prompts: recordings with their transcripts, split by text, a function
   const PromptsSummary t = prepare_prompts(few);
   CHECK(t.splits[0].recordings == 8);
   CHECK(t.splits[0].transcribed + t.splits[1].transcribed + t.splits[2].transcribed == 0);
+  CHECK(check_data(folder / "d").ok());
 }
 
 TEST_CASE("prompts: the corpus passes its check, a letter outside the vocabulary and a shared text do not") {
@@ -108,7 +109,7 @@ TEST_CASE("prompts: the corpus passes its check, a letter outside the vocabulary
   write_manifest(folder / "a/dev.tsv", rows);
   const DataReport broken = check_data(folder / "a");
   REQUIRE(broken.problems.size() == 2);
-  CHECK(broken.problems[0].find("no entry for the letter '\u00c9'") != std::string::npos);
+  CHECK(broken.problems[0].find("lacks a letter of the target text 'FOLDER \u00c9'") != std::string::npos);
   CHECK(broken.problems[1].find("is in train too") != std::string::npos);
 }
 
@@ -140,9 +141,6 @@ TEST_CASE("waves: normalised, cropped where the key says, padded with zeros") {
   for (const float x : wave) sum += x, squares += double(x) * x;
   CHECK(std::abs(sum / double(wave.size())) < 1e-6);
   CHECK(squares / double(wave.size()) == doctest::Approx(1).epsilon(1e-4));
-  std::vector<float> constant(100, 0.5f);
-  normalize_wave(constant);
-  CHECK(constant[7] == 0);
 
   const auto cropped = WaveDataset::open(folder / "a", "train", {.min_seconds = 0.3, .max_seconds = 0.5, .crop = true});
   const auto limited = WaveDataset::open(folder / "a", "train", {.min_seconds = 0.3, .max_seconds = 0.5});
@@ -158,7 +156,7 @@ TEST_CASE("waves: normalised, cropped where the key says, padded with zeros") {
   CHECK(cropped.load(last, key) == cropped.load(last, key));
   CHECK(cropped.load(last, key) != cropped.load(last, RandomKey{6}));
   const std::vector<int64_t> indices{0, last};
-  const WaveBatch batch = load_waves(cropped, indices, key);
+  const HostWaves batch = load_waves(cropped, indices, key);
   CHECK(batch.N == 8000);
   CHECK(batch.lengths[1] == 8000);
   CHECK(std::equal(batch.samples.begin() + 8000, batch.samples.end(), cropped.load(last, key.child(uint64_t(last))).begin()));
@@ -169,4 +167,29 @@ TEST_CASE("waves: normalised, cropped where the key says, padded with zeros") {
   CHECK(a.size() == 7);
   for (int64_t i = 0; i < 7; ++i) CHECK((a.row(i).id == b.row(i).id && !a.row(i).tgt_text.empty()));
   CHECK(data_error([&] { WaveDataset::open(folder / "a", "train", {.min_seconds = 5}); }).find("nothing is left") != std::string::npos);
+}
+
+TEST_CASE("waves: batches fit their budget, show every utterance once an epoch, and continue where a run stopped") {
+  const TemporaryFolder folder;
+  make_recordings(folder);
+  PromptsOptions o = options(folder, "a");
+  o.dev = o.test = 0;
+  prepare_prompts(o);
+  const auto data = WaveDataset::open(folder / "a", "train", {.max_seconds = 0.4, .crop = true});
+  WaveBatches whole(data, 2.0, RandomKey{3});
+  whole.start(0);
+  std::vector<HostWaves> batches;
+  for (int64_t i = 0; i < 2 * whole.per_epoch(); ++i) batches.push_back(whole.next());
+  std::map<int64_t, int> seen;
+  for (const HostWaves& b : batches) {
+    CHECK(b.B * b.N <= 32000);
+    for (const int64_t i : b.indices) ++seen[i];
+  }
+  CHECK(int64_t(seen.size()) == data.size());
+  for (const auto& [i, times] : seen) CHECK(times == 2);
+  WaveBatches rest(data, 2.0, RandomKey{3});
+  const int64_t first = whole.per_epoch() + 1;
+  rest.start(first);
+  CHECK(rest.next().samples == batches[size_t(first)].samples);
+  CHECK(data_error([&] { WaveBatches(data, 0.2, RandomKey{3}); }).find("budget") != std::string::npos);
 }
