@@ -83,7 +83,7 @@ int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& 
 int eval(const EvalOptions& o) {
   Context& context = context_of(o.common);
   const auto path = model_path(o.run, !o.last);
-  if (model_type_of(path) == TextConfig().model_type) return eval_text(o, path, context);
+  if (is_text_model(model_type_of(path))) return eval_text(o, path, context);
   o.decoding.refuse_text_options();
   const auto model = load_model(path, context);
   const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");

@@ -139,11 +139,11 @@ class Experiment {
   void evaluate(CellResult& r) {
     const fs::path run = folder(r.name), path = model_path(run);
     const std::string data = data_of_run(run.string());
-    if (model_type_of(path) == TextConfig().model_type) {
+    if (is_text_model(model_type_of(path))) {
       const auto model = load_text_model(path, context_);
-      const TextDataset test = TextDataset::open(data, "test");
+      const TextDataset test = TextDataset::open(data, "test", open_tokenizer(path));
       const TextScores s = score_text(translate_split(*model, context_, test, file_.decoding, 0), test);
-      r.values = {{"bleu", s.bleu}, {"chrf", s.chrf}, {"test_loss", text_loss(*model, context_, test)}, {"dev_loss", text_loss(*model, context_, TextDataset::open(data, "dev"))},
+      r.values = {{"bleu", s.bleu}, {"chrf", s.chrf}, {"test_loss", text_loss(*model, context_, test)}, {"dev_loss", text_loss(*model, context_, TextDataset::open(data, "dev", open_tokenizer(path)))},
                   {"parameters", double(parameter_count(*model))}};
     } else {
       const auto model = load_model(path, context_);

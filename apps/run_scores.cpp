@@ -207,7 +207,7 @@ ScoreSet speech_scores(Context& context, const RunScores& which, const std::file
 
 ScoreSet run_scores(Context& context, const RunScores& which) {
   const auto path = model_path(which.run, !which.last);
-  return model_type_of(path) == TextConfig().model_type ? text_scores(context, which, path) : speech_scores(context, which, path);
+  return is_text_model(model_type_of(path)) ? text_scores(context, which, path) : speech_scores(context, which, path);
 }
 
 }  // namespace alinea

@@ -19,8 +19,6 @@ std::filesystem::path model_path(const std::filesystem::path& path, bool best) {
 
 namespace {
 
-bool is_text(const std::string& type) { return type == TextConfig().model_type || type == "mbart"; }
-
 std::string model_type(Config file, const std::filesystem::path& init) {
   std::string type = S2TConfig().model_type;
   if (file.has("model") && file.at("model").has("model_type"))
@@ -28,7 +26,7 @@ std::string model_type(Config file, const std::filesystem::path& init) {
   else if (!init.empty())
     type = model_type_of(model_path(init));
   const std::string speech = S2TConfig().model_type, text = TextConfig().model_type, waves = Wav2Vec2Config().model_type;
-  require(type == speech || is_text(type) || type == waves, "train: model.model_type '{}' is not {} (speech translation), {}, mbart (text) or {}", type, speech, text, waves);
+  require(type == speech || is_text_model(type) || type == waves, "train: model.model_type '{}' is not {} (speech translation), {}, mbart (text) or {}", type, speech, text, waves);
   return type;
 }
 
@@ -68,7 +66,7 @@ void check(Context& context, Config file, const std::filesystem::path& init) {
 
 std::unique_ptr<Task> make_task(Context& context, Config file, const std::filesystem::path& init) {
   const std::string type = model_type(file, init);
-  if (is_text(type)) return std::make_unique<TextTask>(context, read<TextTrainConfig>(file), init);
+  if (is_text_model(type)) return std::make_unique<TextTask>(context, read<TextTrainConfig>(file), init);
   if (type == Wav2Vec2Config().model_type) {
     if (pretrains(file)) return std::make_unique<PretrainingTask>(context, read_wav2vec2<PretrainingConfig>(file, init), init);
     return std::make_unique<CtcTask>(context, read_wav2vec2<CtcTrainConfig>(file, init), init);
@@ -78,7 +76,7 @@ std::unique_ptr<Task> make_task(Context& context, Config file, const std::filesy
 
 void check_train_config(Context& context, Config file, const std::filesystem::path& init) {
   const std::string type = model_type(file, init);
-  if (is_text(type))
+  if (is_text_model(type))
     check<TextTrainConfig, TextTransformer>(context, file, init);
   else if (type == Wav2Vec2Config().model_type)
     pretrains(file) ? read_wav2vec2<PretrainingConfig>(file, init).check() : read_wav2vec2<CtcTrainConfig>(file, init).check();

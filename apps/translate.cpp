@@ -153,7 +153,7 @@ int translate(const TranslateOptions& o) {
   Context& context = context_of(o.common);
   const auto path = model_path(resolve_model(o.run));
   const std::string type = model_type_of(path);
-  if (type == "alinea_text" || type == "mbart") return translate_texts(o, path, context);
+  if (is_text_model(type)) return translate_texts(o, path, context);
   refuse_given(*o.decoding.app, {"--src"}, "is for text models; a sound's language is what the model was trained on");
   if (type == "speech-encoder-decoder") return translate_sounds(o, path, context, *load_speech_translation(path, context));
   if (type == "speech_to_text") return translate_sounds(o, path, context, *load_model(path, context));

@@ -89,6 +89,8 @@ std::string model_type_of(const std::filesystem::path& directory) {
   return type;
 }
 
+bool is_text_model(const std::string& type) { return type == TextConfig().model_type || type == MBartConfig().model_type; }
+
 void save_model(const std::filesystem::path& directory, S2TTransformer& model) { save(directory, model); }
 void save_model(const std::filesystem::path& directory, TextTransformer& model) { save(directory, model); }
 void save_model(const std::filesystem::path& directory, SpeechTranslation& model) { save(directory, model); }

@@ -14,6 +14,8 @@ namespace alinea {
 /// The architecture that config.json names: alinea_s2t, alinea_text, or of Hugging Face's wav2vec2, mbart, speech_to_text and
 /// speech-encoder-decoder.
 std::string model_type_of(const std::filesystem::path& directory);
+/// alinea_text or mbart: a TextTransformer.
+bool is_text_model(const std::string& model_type);
 /// config.json as a tree; errors name the directory.
 Config model_config(const std::filesystem::path& directory);
 

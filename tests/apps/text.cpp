@@ -94,6 +94,37 @@ TEST_CASE("text: a model learns the little language; eval and translate agree wi
         "das Katze blau sieht ein Baum\ndas Hund rot sieht ein Haus\n");
 }
 
+TEST_CASE("text: an mBART trained from scratch is a Hugging Face directory that runs, translates and trains on") {
+  Folder f;
+  make_corpus(f.path);
+  const std::string data = f / "mdata", run = f / "mbart";
+  const Result made = alinea_program(f, "data prepare text --source " + (f / "en.txt") + " --target " + (f / "de.txt") +
+                                            " --tokenizer mbart --model unigram --vocab-size 34 --from en --to de --out " + data);
+  INFO(made.err);
+  REQUIRE(made.code == 0);
+  CHECK(alinea_program(f, "data check " + data).code == 0);
+  write_atomically(f.path / "mbart.json",
+                   R"({"batch_tokens": 120, "steps": 12, "save_every": 100, "schedule": {"kind": "constant", "warmup": 2}, "optimizer": {"lr": 5e-3}, "validation": {"every": 0, "decoding": {"max_length": 20}},
+                       "model": {"model_type": "mbart", "d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64, "activation": "gelu",
+                                 "positions": "learned", "embedding_norm": true, "logits_bias": true, "share_embeddings": true}})");
+  const Result trained = alinea_program(f, "train -q --config " + (f / "mbart.json") + " --data " + data + " --out " + run);
+  INFO(trained.err);
+  REQUIRE(trained.code == 0);
+  const fs::path model = fs::canonical(fs::path(run) / "best");
+  for (const char* file : {"config.json", "generation_config.json", "model.safetensors", "sentencepiece.bpe.model", "tokenizer_config.json"}) CHECK(fs::exists(model / file));
+  const Json settings = Json::parse(read_file(model / "generation_config.json"));
+  CHECK(settings["decoder_start_token_id"] == 34 + 1 + 2);  // de_DE, the third language behind 34 pieces and fairseq's offset
+  CHECK(settings["eos_token_id"] == 2);
+  const Result one = alinea_program(f, "translate " + run + " 'the red dog sees a cat'"), lines = alinea_program(f, "translate " + run + " - --tgt de_DE", "the red dog sees a cat\n");
+  CHECK(one.code == 0);
+  CHECK(one.out == lines.out);
+  CHECK(alinea_program(f, "translate " + run + " --tgt xx_XX 'a b'").code == 2);
+  CHECK(alinea_program(f, "eval " + run + " --json").code == 0);
+  const Result further = alinea_program(f, "train -q --config " + (f / "mbart.json") + " --set steps=3 --data " + data + " --init-from " + model.string() + " --out " + (f / "further"));
+  INFO(further.err);
+  CHECK(further.code == 0);
+}
+
 TEST_CASE("text: options of speech, missing files and bad values have their exit codes and say what to do") {
   Folder f;
   make_corpus(f.path, false);
