@@ -13,7 +13,9 @@ namespace alinea {
 namespace cuda {
 
 void check(cudaError_t status, std::string_view place) {
-  if (status != cudaSuccess) fail(Exit::device, "cuda: {}: {} ({})", place, cudaGetErrorString(status), cudaGetErrorName(status));
+  if (status == cudaSuccess) return;
+  cudaGetLastError();                                        // reported here, not once more by the next check
+  fail(Exit::device, "cuda: {}: {} ({})", place, cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
 void check(cublasStatus_t status, std::string_view place) {

@@ -54,15 +54,6 @@ __global__ void column_sums_kernel(const T* x, T* sums, T beta, int64_t rows, in
   sums[column] = s;
 }
 
-template <class T>
-void launch_column_sums(const Tensor& x, double beta, const Tensor& sums) {
-  const cudaStream_t stream = stream_of(x.context());
-  const int64_t n = x.shape().last();
-  if (n == 0) return;
-  column_sums_kernel<<<unsigned((n + side - 1) / side), dim3(side, side), 0, stream>>>(x.data<T>(), sums.data<T>(), T(beta), x.shape().rows(), n);
-  check(cudaGetLastError(), "column sums");
-}
-
 }  // namespace
 
 void bias_activation(const Tensor& h, const Tensor& bias, Activation activation, const Tensor& y) {
@@ -83,7 +74,10 @@ void activation_backward(const Tensor& g, const Tensor& hidden, Activation activ
 }
 
 void column_sums(const Tensor& x, double beta, const Tensor& sums) {
-  with_float(x.dtype(), "column sums", [&]<class T>() { launch_column_sums<T>(x, beta, sums); });
+  with_float(x.dtype(), "column sums", [&]<class T>() {
+    const int64_t n = x.shape().last();
+    launch(x.context(), "column sums", unsigned((n + side - 1) / side), dim3(side, side), 0, column_sums_kernel<T>, x.data<T>(), sums.data<T>(), T(beta), x.shape().rows(), n);
+  });
 }
 
 }  // namespace alinea::cuda
