@@ -68,7 +68,7 @@ class CudaContext final : public Context {
   void reset_peak() override { peak_ = live_.load(); }
 
   void* allocate(int64_t bytes) override {
-    if (bytes == 0) return nullptr;
+    if (bytes == 0) return this;                             // not null: an empty tensor is no placeholder
     void* p = nullptr;
     cudaError_t status = cudaMallocAsync(&p, size_t(bytes), stream());
     if (status == cudaErrorMemoryAllocation) {               // blocks of other sizes may fill the pool: give them back and try once more
@@ -84,7 +84,7 @@ class CudaContext final : public Context {
     return p;
   }
   void release(void* p, int64_t bytes) noexcept override {
-    if (!p) return;
+    if (bytes == 0) return;
     cudaFreeAsync(p, stream_);                               // an error here is an earlier one: the next checked call reports it
     live_ -= bytes;
   }

@@ -27,14 +27,18 @@ struct Mask {
 
   /// Columns 0 … visible-1 that row `row` of item `item` sees, of `columns` in the tensor.
   int64_t visible(int64_t item, int64_t row, int64_t columns) const {
-    const int64_t i = first_row + row, real = source_lengths.empty() ? columns : std::min<int64_t>(source_lengths[size_t(item)], columns);
+    const int64_t real = source_lengths.empty() ? columns : std::min<int64_t>(source_lengths[size_t(item)], columns);
     if (!target_lengths.empty() && row >= target_lengths[size_t(item)]) return 0;
+    return under(rule, first_row + row, real, wait_k, ratio, chunk, rule == Rule::given ? written_at[size_t(item * rows + row)] : 0);
+  }
+  /// The rules alone: position i of an item with `real` columns. constexpr also lets GPU code call it.
+  static constexpr int64_t under(Rule rule, int64_t i, int64_t real, int64_t wait_k, int64_t ratio, int64_t chunk, int64_t written) {
     switch (rule) {
       case Rule::all: return real;
       case Rule::causal: return std::min(i + 1, real);
       case Rule::staircase: return std::clamp<int64_t>((i + wait_k) * ratio, 0, real);
       case Rule::chunk: return std::min((i / chunk + 1) * chunk, real);
-      case Rule::given: return std::clamp<int64_t>(written_at[size_t(item * rows + row)], 0, real);
+      case Rule::given: return std::clamp<int64_t>(written, 0, real);
     }
     return real;
   }

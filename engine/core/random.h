@@ -10,8 +10,8 @@
 
 namespace alinea {
 
-/// Ten rounds of Philox on a 128-bit counter with a 64-bit key: four independent 32-bit numbers.
-inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, uint64_t key) {
+/// Ten rounds of Philox on a 128-bit counter with a 64-bit key: four independent 32-bit numbers. constexpr also lets GPU code call it.
+constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, uint64_t key) {
   uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t(0xD2511F53u) * c[0], b = uint64_t(0xCD9E8D57u) * c[2];
@@ -40,7 +40,7 @@ struct RandomKey {
     return child(h);
   }
   /// Four 32-bit numbers: block `index` of this stream. Element e of a tensor uses number e % 4 of block e / 4.
-  std::array<uint32_t, 4> block(uint64_t index) const {
+  constexpr std::array<uint32_t, 4> block(uint64_t index) const {
     return philox({uint32_t(index), uint32_t(index >> 32), uint32_t(path), uint32_t(path >> 32)}, seed);
   }
 };

@@ -1,6 +1,7 @@
 #include "engine/ops/attention_products.h"
 
 #include "engine/blas/gemm.h"
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 
 namespace alinea {
@@ -15,14 +16,18 @@ Tensor heads_view(Context& context, int64_t B, int64_t H, int64_t T, int64_t D, 
 void product(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& c, double alpha) {
   const int64_t B = c.size(0), H = c.size(1), m = c.size(2), n = c.size(3), k = a.size(ta ? 2 : 3);
   for (const Tensor* t : {&a, &b, &c}) require(t->stride(3) == 1 || t->size(3) <= 1, "attention: the rows of {} are not contiguous", t->shape());
+  const Gemm one{.transpose_a = ta, .transpose_b = tb, .m = m, .n = n, .k = k, .lda = a.stride(2), .ldb = b.stride(2), .ldc = c.stride(2), .alpha = alpha};
   with_float(c.dtype(), "attention", [&]<class T>() {
-    const auto grain = std::max<int64_t>(1, int64_t(50000 / std::max<int64_t>(1, m * n * k)));
-    parallel_for(B * H, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        auto at = [&](const Tensor& t) { return t.strided<T>() + i / H * t.stride(0) + i % H * t.stride(1); };
-        gemm(c.context(), Gemm{.transpose_a = ta, .transpose_b = tb, .m = m, .n = n, .k = k, .lda = a.stride(2), .ldb = b.stride(2), .ldc = c.stride(2), .alpha = alpha},
-             at(a), at(b), at(c));
-      }
+    auto at = [](const Tensor& t, int64_t item, int64_t head) { return t.strided<T>() + item * t.stride(0) + head * t.stride(1); };
+    auto on_cpu = [&] {
+      parallel_for(B * H, std::max<int64_t>(1, int64_t(50000 / std::max<int64_t>(1, m * n * k))), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) gemm(c.context(), one, at(a, i / H, i % H), at(b, i / H, i % H), at(c, i / H, i % H));
+      });
+    };
+    on_device(c, on_cpu, [&] {                               // the heads of an item in one call
+      Gemm heads = one;
+      heads.batch = H, heads.step_a = a.stride(1), heads.step_b = b.stride(1), heads.step_c = c.stride(1);
+      for (int64_t i = 0; i < B; ++i) gemm(c.context(), heads, at(a, i, 0), at(b, i, 0), at(c, i, 0));
     });
   });
 }
@@ -30,7 +35,7 @@ void product(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& c
 void same_batch(const char* op, const Tensor& a, const Tensor& b, int axis_a, int axis_b) {
   require(a.rank() == 4 && b.rank() == 4 && a.size(0) == b.size(0) && a.size(1) == b.size(1) && a.size(axis_a) == b.size(axis_b) && a.dtype() == b.dtype(),
           "{}: {} {} and {} {} do not fit; batch, heads and the inner axis must be equal", op, a.dtype(), a.shape(), b.dtype(), b.shape());
-  cpu_only(a, op);
+  same_device(op, a, b);
 }
 
 }  // namespace

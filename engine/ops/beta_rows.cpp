@@ -1,5 +1,7 @@
 #include "engine/ops/beta_rows.h"
 
+#include "engine/core/device.h"
+
 namespace alinea {
 
 void check_lengths(std::string_view op, std::string_view side, const std::vector<int32_t>& lengths, int64_t B, int64_t most) {
@@ -9,7 +11,7 @@ void check_lengths(std::string_view op, std::string_view side, const std::vector
 
 BetaSizes::BetaSizes(std::string_view op, const Tensor& alpha, const Tensor& u, const std::vector<int32_t>& lengths, int64_t ratio)
     : ratio(ratio), lengths(lengths) {
-  cpu_only(u, op);
+  same_device(op, u, alpha);
   require(ratio >= 1, "{}: the pooling ratio is {}; it must be at least 1", op, ratio);
   require(u.rank() == 4 && u.size(3) >= 1, "{}: u is {}; it must be [B, H, T, S] with S at least 1", op, u.shape());
   B = u.size(0), H = u.size(1), T = u.size(2), S = u.size(3), C = (S + ratio - 1) / ratio;

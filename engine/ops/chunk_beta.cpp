@@ -1,8 +1,10 @@
 #include <limits>
 
 #include "engine/core/denormals.h"
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/beta_rows.h"
+#include "engine/ops/cuda_monotonic.h"
 #include "engine/ops/monotonic.h"
 #include "engine/ops/scan.h"
 
@@ -165,9 +167,12 @@ Tensor ChunkBeta::forward(const Tensor& alpha, const Tensor& u, Saved* kept) con
   require(width >= 1, "chunk_beta: the width is {}; it must be at least 1", width);
   const BetaSizes s("chunk_beta", alpha, u, source_lengths, ratio);
   const Tensor beta = u.context().empty(u.shape(), u.dtype());
-  with_float(u.dtype(), "chunk_beta", [&]<class T>() {
-    run(Call<T>{s, width, alpha.data<T>(), u.data<T>(), nullptr, beta.data<T>(), nullptr, nullptr});
-  });
+  auto on_cpu = [&] {
+    with_float(u.dtype(), "chunk_beta", [&]<class T>() {
+      run(Call<T>{s, width, alpha.data<T>(), u.data<T>(), nullptr, beta.data<T>(), nullptr, nullptr});
+    });
+  };
+  on_device(u, on_cpu, [&] { cuda::chunk_beta(*this, alpha, u, beta); });
   if (kept) kept->alpha = alpha, kept->u = u;
   return beta;
 }
@@ -178,10 +183,13 @@ Grads<2> ChunkBeta::backward(Saved&& kept, Tensor&& g, const Needs<2>& need) con
   Grads<2> d;
   if (need[0]) d[0] = g.context().empty(kept.alpha.shape(), g.dtype());
   if (need[1]) d[1] = g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
-  with_float(g.dtype(), "chunk_beta", [&]<class T>() {
-    run(Call<T>{s, width, kept.alpha.data<T>(), kept.u.data<T>(), g.data<T>(), nullptr, d[0] ? d[0].data<T>() : nullptr,
-                d[1] ? d[1].data<T>() : nullptr});
-  });
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "chunk_beta", [&]<class T>() {
+      run(Call<T>{s, width, kept.alpha.data<T>(), kept.u.data<T>(), g.data<T>(), nullptr, d[0] ? d[0].data<T>() : nullptr,
+                  d[1] ? d[1].data<T>() : nullptr});
+    });
+  };
+  on_device(g, on_cpu, [&] { cuda::chunk_beta_backward(*this, kept, g, d); });
   return d;
 }
 

@@ -3,8 +3,10 @@
 #include <cstring>
 
 #include "engine/blas/gemm.h"
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/bias.h"
+#include "engine/ops/cuda_conv.h"
 
 namespace alinea {
 
@@ -204,10 +206,15 @@ Tensor input_gradient(const Plan& p, const T* g, const Tensor& weight) {
   return dx;
 }
 
+// The GPU takes time as the second of two axes.
+cuda::Convolution on_gpu(const Conv1d& op, const Shape& x, const Shape& w) {
+  return {x[0], 1, x[1], x[2], w[0], 1, w[2], op.groups, 1, op.stride, 0, op.pad_left, 1, op.output_length(x[1], w[2])};
+}
+
 }  // namespace
 
 Tensor Conv1d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const {
-  cpu_only(x, "conv1d");
+  same_device("conv1d", x, weight, bias);
   require(stride >= 1 && pad_left >= 0 && pad_right >= 0 && groups >= 1, "conv1d: stride {}, padding {} and {}, groups {}; stride and groups start at 1, padding at 0",
           stride, pad_left, pad_right, groups);
   require(x.rank() == 3 && weight.rank() == 3 && x.size(2) == weight.size(1) * groups && weight.size(0) % groups == 0 && weight.size(2) >= 1,
@@ -216,9 +223,12 @@ Tensor Conv1d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
   require(x.dtype() == weight.dtype(), "conv1d: x is {} and weight is {}; both must have one dtype", x.dtype(), weight.dtype());
   require(x.size(1) + pad_left + pad_right >= weight.size(2), "conv1d: {} rows with padding {} + {} are shorter than the kernel of {}; pad more", x.size(1), pad_left,
           pad_right, weight.size(2));
-  const Plan plan(*this, x.shape(), weight.shape());
   Tensor h;
-  with_float(x.dtype(), "conv1d", [&]<class T>() { h = convolve<T>(plan, x, weight); });
+  auto on_cpu = [&] { with_float(x.dtype(), "conv1d", [&]<class T>() { h = convolve<T>(Plan(*this, x.shape(), weight.shape()), x, weight); }); };
+  on_device(x, on_cpu, [&] {
+    h = x.context().empty({x.size(0), output_length(x.size(1), weight.size(2)), weight.size(0)}, x.dtype());
+    cuda::convolve(on_gpu(*this, x.shape(), weight.shape()), x, weight, h);
+  });
   Tensor y = bias_activation(h, bias, activation, kept != nullptr);
   if (kept) kept->keep(x, weight, h, y, activation);
   return y;
@@ -226,15 +236,23 @@ Tensor Conv1d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
 
 Grads<3> Conv1d::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const {
   g = g.compact();
-  const Plan plan(*this, kept.x_shape, kept.weight_shape);
   Grads<3> d;
   g = activation_backward(std::move(g), kept.hidden, activation, need[2], d[2]);
   kept.hidden = {};
-  with_float(g.dtype(), "conv1d", [&]<class T>() {
-    const Tensor rows = spread<T>(plan, g);
-    if (need[1]) d[1] = weight_gradient<T>(plan, rows.data<T>(), kept.x, need[1]);
+  auto on_cpu = [&] {
+    const Plan plan(*this, kept.x_shape, kept.weight_shape);
+    with_float(g.dtype(), "conv1d", [&]<class T>() {
+      const Tensor rows = spread<T>(plan, g);
+      if (need[1]) d[1] = weight_gradient<T>(plan, rows.data<T>(), kept.x, need[1]);
+      kept.x = {};
+      if (need[0]) d[0] = input_gradient<T>(plan, rows.data<T>(), kept.weight);
+    });
+  };
+  on_device(g, on_cpu, [&] {
+    const cuda::Convolution c = on_gpu(*this, kept.x_shape, kept.weight_shape);
+    if (need[1]) d[1] = cuda::convolution_weight_gradient(c, g, kept.x, need[1], kept.weight_shape);
     kept.x = {};
-    if (need[0]) d[0] = input_gradient<T>(plan, rows.data<T>(), kept.weight);
+    if (need[0]) d[0] = cuda::convolution_input_gradient(c, g, kept.weight, kept.x_shape);
   });
   return d;
 }

@@ -3,9 +3,11 @@
 #include <cstring>
 
 #include "engine/blas/gemm.h"
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vec.h"
 #include "engine/ops/bias.h"
+#include "engine/ops/cuda_conv.h"
 
 namespace alinea {
 
@@ -256,10 +258,14 @@ Tensor input_gradient(const Plan& p, const Tensor& g, const Tensor& weight) {
   return dx;
 }
 
+cuda::Convolution on_gpu(const Conv2d& op, const Shape& x, const Shape& w) {
+  return {x[0], x[1], x[2], x[3], w[0], w[2], w[3], 1, op.stride[0], op.stride[1], op.padding[0], op.padding[1], op.output_size(0, x[1], w[2]), op.output_size(1, x[2], w[3])};
+}
+
 }  // namespace
 
 Tensor Conv2d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const {
-  cpu_only(x, "conv2d");
+  same_device("conv2d", x, weight, bias);
   require(stride[0] >= 1 && stride[1] >= 1 && padding[0] >= 0 && padding[1] >= 0,
           "conv2d: stride {}, {} and padding {}, {}; stride starts at 1, padding at 0", stride[0], stride[1], padding[0], padding[1]);
   require(x.rank() == 4 && weight.rank() == 4 && x.size(3) == weight.size(1) && weight.size(2) >= 1 && weight.size(3) >= 1,
@@ -270,24 +276,39 @@ Tensor Conv2d::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
   require(x.size(1) + 2 * padding[0] >= weight.size(2) && x.size(2) + 2 * padding[1] >= weight.size(3),
           "conv2d: x {} with padding {}, {} is smaller than the kernel {} x {}; pad more", x.shape(), padding[0], padding[1],
           weight.size(2), weight.size(3));
-  const Plan plan(*this, x.shape(), weight.shape());
-  Tensor h;
-  with_float(x.dtype(), "conv2d", [&]<class T>() { h = convolve<T>(plan, x, weight, bias, activation); });
-  const Tensor y = activation == Activation::gelu ? bias_activation(h, bias, activation, kept != nullptr) : h;
+  Tensor h, y;
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "conv2d", [&]<class T>() { h = convolve<T>(Plan(*this, x.shape(), weight.shape()), x, weight, bias, activation); });
+    y = activation == Activation::gelu ? bias_activation(h, bias, activation, kept != nullptr) : h;
+  };
+  on_device(x, on_cpu, [&] {
+    const cuda::Convolution c = on_gpu(*this, x.shape(), weight.shape());
+    h = x.context().empty({c.B, c.rows, c.columns, c.O}, x.dtype());
+    cuda::convolve(c, x, weight, h);
+    y = bias_activation(h, bias, activation, kept != nullptr);
+  });
   if (kept) kept->keep(x, weight, h, y, activation);
   return y;
 }
 
 Grads<3> Conv2d::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const {
   g = g.compact();
-  const Plan plan(*this, kept.x_shape, kept.weight_shape);
   Grads<3> d;
   g = activation_backward(std::move(g), kept.hidden, activation, need[2], d[2]);
   kept.hidden = {};
-  with_float(g.dtype(), "conv2d", [&]<class T>() {
-    if (need[1]) d[1] = weight_gradient<T>(plan, g, kept.x, need[1]);
+  auto on_cpu = [&] {
+    const Plan plan(*this, kept.x_shape, kept.weight_shape);
+    with_float(g.dtype(), "conv2d", [&]<class T>() {
+      if (need[1]) d[1] = weight_gradient<T>(plan, g, kept.x, need[1]);
+      kept.x = {};
+      if (need[0]) d[0] = input_gradient<T>(plan, g, kept.weight);
+    });
+  };
+  on_device(g, on_cpu, [&] {
+    const cuda::Convolution c = on_gpu(*this, kept.x_shape, kept.weight_shape);
+    if (need[1]) d[1] = cuda::convolution_weight_gradient(c, g, kept.x, need[1], kept.weight_shape);
     kept.x = {};
-    if (need[0]) d[0] = input_gradient<T>(plan, g, kept.weight);
+    if (need[0]) d[0] = cuda::convolution_input_gradient(c, g, kept.weight, kept.x_shape);
   });
   return d;
 }

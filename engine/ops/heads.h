@@ -4,12 +4,13 @@
 
 namespace alinea {
 
+/// constexpr also lets GPU code call at().
 template <class T>
 struct Heads {
   T* data;
   int64_t heads, item, head, row;                            // H, and the steps along B, H and T
   explicit Heads(const Tensor& x) : data(x.strided<T>()), heads(x.size(1)), item(x.stride(0)), head(x.stride(1)), row(x.stride(2)) {}
-  T* at(int64_t unit, int64_t i = 0) const { return data + unit / heads * item + unit % heads * head + i * row; }
+  constexpr T* at(int64_t unit, int64_t i = 0) const { return data + unit / heads * item + unit % heads * head + i * row; }
 };
 
 /// [B, H, T, D] over memory [B, T, H, D].

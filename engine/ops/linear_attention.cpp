@@ -3,7 +3,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/core/device.h"
 #include "engine/ops/attention_call.h"
+#include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_attention.h"
 #include "engine/ops/softmax_tile.h"
 #include "engine/ops/tile.h"
@@ -277,6 +279,12 @@ void check_extents(const Extents& e, int64_t B) {
   }
 }
 
+// What the CPU finds on its way: write times that decrease.
+void check_on_gpu(const LinearAttention& op, const Tensor& q, const Tensor& k) {
+  cuda::check_head_width("linear_attention", q.size(3));
+  for (int64_t b = 0; op.mask.rule == Mask::Rule::given && b < q.size(0); ++b) RowTiles(op.mask, b, q.size(2), k.size(2));
+}
+
 }  // namespace
 
 Tensor LinearAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v, Saved* kept) const {
@@ -286,10 +294,16 @@ Tensor LinearAttention::forward(const Tensor& q, const Tensor& k, const Tensor& 
   const Tensor y = empty_heads(q);
   Tensor sums;
   if (kept) sums = q.context().empty({q.size(0), q.size(1), q.size(2)}, q.dtype());
-  with_float(q.dtype(), "linear_attention", [&]<class T>() {
-    const Call<T> c(*this, q, k, v);
-    const Heads<T> out(y);
-    each_task<T>(q.context(), c.B * c.H, c.grain(), forward_scratch(c), [&](int64_t unit, T* memory) { forward_head(c, unit, memory, out, sums ? sums.data<T>() : nullptr); });
+  auto on_cpu = [&] {
+    with_float(q.dtype(), "linear_attention", [&]<class T>() {
+      const Call<T> c(*this, q, k, v);
+      const Heads<T> out(y);
+      each_task<T>(q.context(), c.B * c.H, c.grain(), forward_scratch(c), [&](int64_t unit, T* memory) { forward_head(c, unit, memory, out, sums ? sums.data<T>() : nullptr); });
+    });
+  };
+  on_device(q, on_cpu, [&] {
+    check_on_gpu(*this, q, k);
+    cuda::linear_attention(*this, q, k, v, y, sums);
   });
   if (kept) kept->q = q, kept->k = k, kept->v = v, kept->y = y, kept->sums = sums;
   return y;
@@ -301,15 +315,19 @@ Grads<3> LinearAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& nee
   if (need[0]) d[0] = empty_heads(kept.q);
   if (need[1]) d[1] = empty_heads(kept.k);
   if (need[2]) d[2] = empty_heads(kept.v);
-  with_float(g.dtype(), "linear_attention", [&]<class T>() {
-    const Call<T> c(*this, kept.q, kept.k, kept.v);
-    const Heads<const T> outer(g), y(kept.y);
-    each_task<T>(g.context(), c.B * c.H, c.grain(), Work<T>::size(c), [&](int64_t unit, T* memory) { backward_head(c, unit, memory, outer, y, kept.sums.data<T>(), d); });
-  });
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "linear_attention", [&]<class T>() {
+      const Call<T> c(*this, kept.q, kept.k, kept.v);
+      const Heads<const T> outer(g), y(kept.y);
+      each_task<T>(g.context(), c.B * c.H, c.grain(), Work<T>::size(c), [&](int64_t unit, T* memory) { backward_head(c, unit, memory, outer, y, kept.sums.data<T>(), d); });
+    });
+  };
+  on_device(g, on_cpu, [&] { cuda::linear_attention_backward(*this, kept, g, d); });
   return d;
 }
 
 Tensor linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k) {
+  cpu_only(q, "linear_attention_weights");
   check_attention("linear_attention", q, k, k, op.mask);
   check_extents(op.extents, q.size(0));
   const Tensor w = q.context().zeros({q.size(0), q.size(1), q.size(2), k.size(2)}, q.dtype());

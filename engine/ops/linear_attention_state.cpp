@@ -1,5 +1,7 @@
 // Linear attention, one step at a time: the sums over everything seen so far.
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
+#include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/heads.h"
 #include "engine/ops/linear_attention.h"
 #include "engine/ops/softmax_attention.h"
@@ -62,42 +64,50 @@ LinearAttentionState::LinearAttentionState(Context& context, int64_t batch, int6
 }
 
 void LinearAttentionState::append(const Tensor& k, const Tensor& v) {
+  same_device("linear_attention state", state_, k, v);
   check_attention("linear_attention state", k, k, v, {});
   require(k.size(0) == state_.size(0) && k.size(1) == state_.size(1) && k.size(3) == state_.size(3), "linear_attention state: k is {}, the state {}", k.shape(),
           state_.shape());
   const int64_t D = k.size(3), M = state_.size(2), n = k.size(2);
-  with_float(k.dtype(), "linear_attention", [&]<class T>() {
-    const Heads<const T> keys(k), values(v);
-    const FeatureLift<T> features(form_.map, D, form_.projection);
-    const auto angles = form_.map == FeatureMap::cosformer ? position_angles<T>(columns_, n, source_extent_) : std::vector<Angle<T>>();
-    each_unit<T>(k.size(0) * k.size(1), n, M, D, [&](int64_t u, T* phi) {
-      for (int64_t j = 0; j < n; ++j) {
-        features.lift(FeatureSide::key, keys.at(u, j), keys.row, 1, angles.data() + (angles.empty() ? 0 : j), T(1), phi);
-        fold(phi, values.at(u, j), M, D, state_.data<T>() + u * M * D, sums_.data<T>() + u * M);
-      }
+  auto on_cpu = [&] {
+    with_float(k.dtype(), "linear_attention", [&]<class T>() {
+      const Heads<const T> keys(k), values(v);
+      const FeatureLift<T> features(form_.map, D, form_.projection);
+      const auto angles = form_.map == FeatureMap::cosformer ? position_angles<T>(columns_, n, source_extent_) : std::vector<Angle<T>>();
+      each_unit<T>(k.size(0) * k.size(1), n, M, D, [&](int64_t u, T* phi) {
+        for (int64_t j = 0; j < n; ++j) {
+          features.lift(FeatureSide::key, keys.at(u, j), keys.row, 1, angles.data() + (angles.empty() ? 0 : j), T(1), phi);
+          fold(phi, values.at(u, j), M, D, state_.data<T>() + u * M * D, sums_.data<T>() + u * M);
+        }
+      });
     });
-  });
+  };
+  on_device(k, on_cpu, [&] { cuda::linear_state_append(form_, k, v, columns_, source_extent_, state_, sums_); });
   columns_ += n;
 }
 
 Tensor LinearAttentionState::step(const Tensor& q, int64_t first_row) const {
+  same_device("linear_attention state", state_, q);
   check_attention("linear_attention state", q, q, q, {});
   require(q.size(0) == state_.size(0) && q.size(1) == state_.size(1) && q.size(3) == state_.size(3), "linear_attention state: q is {}, the state {}", q.shape(),
           state_.shape());
   const Tensor y = empty_heads(q);
   const int64_t D = q.size(3), M = state_.size(2), rows = q.size(2);
-  with_float(q.dtype(), "linear_attention", [&]<class T>() {
-    const Heads<const T> queries(q);
-    const Heads<T> out(y);
-    const FeatureLift<T> features(form_.map, D, form_.projection);
-    const auto angles = form_.map == FeatureMap::cosformer ? position_angles<T>(first_row, rows, target_extent_) : std::vector<Angle<T>>();
-    each_unit<T>(q.size(0) * q.size(1), rows, M, D, [&](int64_t u, T* phi) {
-      for (int64_t i = 0; i < rows; ++i) {
-        features.lift(FeatureSide::query, queries.at(u, i), queries.row, 1, angles.data() + (angles.empty() ? 0 : i), T(form_.scale), phi);
-        read_row(phi, state_.data<T>() + u * M * D, sums_.data<T>() + u * M, M, D, T(form_.eps), form_.floor == Floor::clamp, out.at(u, i));
-      }
+  auto on_cpu = [&] {
+    with_float(q.dtype(), "linear_attention", [&]<class T>() {
+      const Heads<const T> queries(q);
+      const Heads<T> out(y);
+      const FeatureLift<T> features(form_.map, D, form_.projection);
+      const auto angles = form_.map == FeatureMap::cosformer ? position_angles<T>(first_row, rows, target_extent_) : std::vector<Angle<T>>();
+      each_unit<T>(q.size(0) * q.size(1), rows, M, D, [&](int64_t u, T* phi) {
+        for (int64_t i = 0; i < rows; ++i) {
+          features.lift(FeatureSide::query, queries.at(u, i), queries.row, 1, angles.data() + (angles.empty() ? 0 : i), T(form_.scale), phi);
+          read_row(phi, state_.data<T>() + u * M * D, sums_.data<T>() + u * M, M, D, T(form_.eps), form_.floor == Floor::clamp, out.at(u, i));
+        }
+      });
     });
-  });
+  };
+  on_device(q, on_cpu, [&] { cuda::linear_state_step(form_, q, first_row, target_extent_, state_, sums_, y); });
   return y;
 }
 

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <set>
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
+#include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/heads.h"
 #include "engine/ops/structured_core.h"
 
@@ -14,7 +16,7 @@ namespace {
 constexpr std::string_view name = "literal";
 
 void check(const LiteralAttention& op, const Tensor& v, const Tensor& band_logits, const Tensor& column_logits, const Tensor& residual) {
-  cpu_only(v, name);
+  same_device(name, v, band_logits, column_logits, residual);
   require(v.rank() == 4 && (v.size(3) == 1 || v.stride(3) == 1), "{}: v is {} and must be [B, H, S, D] with a dense last axis; call compact() first", name, v.shape());
   const int64_t H = v.size(1), rows = op.rows == 0 ? v.size(2) : op.rows;
   op.pattern.check(name, v.size(0), H, rows, v.size(2));
@@ -33,10 +35,13 @@ void check(const LiteralAttention& op, const Tensor& v, const Tensor& band_logit
 Tensor bounded(const Tensor& residual, double eps) {
   if (!residual) return {};
   const Tensor e = residual.context().empty(residual.shape(), residual.dtype());
-  with_float(residual.dtype(), name, [&]<class T>() {
-    const T* x = residual.data<T>();
-    for (int64_t i = 0; i < residual.count(); ++i) e.data<T>()[i] = T(eps * std::tanh(double(x[i]) / eps));
-  });
+  auto on_cpu = [&] {
+    with_float(residual.dtype(), name, [&]<class T>() {
+      const T* x = residual.data<T>();
+      for (int64_t i = 0; i < residual.count(); ++i) e.data<T>()[i] = T(eps * std::tanh(double(x[i]) / eps));
+    });
+  };
+  on_device(residual, on_cpu, [&] { cuda::bounded(residual, eps, e); });
   return e;
 }
 
@@ -81,17 +86,20 @@ Grads<4> LiteralAttention::backward(Saved&& kept, Tensor&& g, const Needs<4>& ne
   const StructuredCall call = call_of(*this, kept.v, kept.band_logits, kept.column_logits, e);
   const StructuredWants wants{false, false, bool(need[0]), bool(need[1]), need[2] && kept.column_logits, need[3] && kept.residual};
   const StructuredGradients d = structured_backward(call, kept.y, kept.log_sum, dense_rows(g), wants);
-  if (d.residual)
+  auto on_cpu = [&] {
     with_float(e.dtype(), name, [&]<class T>() {
       for (int64_t i = 0; i < e.count(); ++i) {
         const double t = double(e.data<T>()[i]) / eps;
         d.residual.data<T>()[i] *= T(1 - t * t);
       }
     });
+  };
+  if (d.residual) on_device(e, on_cpu, [&] { cuda::bounded_backward(e, eps, d.residual); });
   return {d.v, d.band, d.column, d.residual};
 }
 
 Tensor literal_weights(const LiteralAttention& op, const Tensor& v, const Tensor& band_logits, const Tensor& column_logits, const Tensor& residual) {
+  cpu_only(v, "literal_weights");
   check(op, v, band_logits, column_logits, residual);
   return structured_weights(call_of(op, v, band_logits, column_logits, bounded(residual, op.eps)));
 }

@@ -1,8 +1,10 @@
 #include <limits>
 
 #include "engine/core/denormals.h"
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/beta_rows.h"
+#include "engine/ops/cuda_monotonic.h"
 #include "engine/ops/monotonic.h"
 #include "engine/ops/scan.h"
 
@@ -172,13 +174,16 @@ ALINEA_KERNEL void backward_rows(const BetaSizes& s, const T* alpha, const T* u,
 Tensor LookbackBeta::forward(const Tensor& alpha, const Tensor& u, Saved* kept) const {
   const BetaSizes s("lookback_beta", alpha, u, source_lengths, ratio);
   const Tensor beta = u.context().empty(u.shape(), u.dtype());
-  with_float(u.dtype(), "lookback_beta", [&]<class T>() {
-    parallel_for(s.B * s.T, s.grain(), [&](int64_t begin, int64_t end) {
-      const FlushDenormals flush;
-      Work<T> work(s.S);
-      forward_rows<T>(s, alpha.data<T>(), u.data<T>(), beta.data<T>(), begin, end, work);
+  auto on_cpu = [&] {
+    with_float(u.dtype(), "lookback_beta", [&]<class T>() {
+      parallel_for(s.B * s.T, s.grain(), [&](int64_t begin, int64_t end) {
+        const FlushDenormals flush;
+        Work<T> work(s.S);
+        forward_rows<T>(s, alpha.data<T>(), u.data<T>(), beta.data<T>(), begin, end, work);
+      });
     });
-  });
+  };
+  on_device(u, on_cpu, [&] { cuda::lookback_beta(*this, alpha, u, beta); });
   if (kept) kept->alpha = alpha, kept->u = u;
   return beta;
 }
@@ -190,14 +195,17 @@ Grads<2> LookbackBeta::backward(Saved&& kept, Tensor&& g, const Needs<2>& need) 
   Grads<2> d;
   if (need[0]) d[0] = context.empty(kept.alpha.shape(), g.dtype());
   if (need[1]) d[1] = g.sole_owner() ? g : context.empty(g.shape(), g.dtype());
-  with_float(g.dtype(), "lookback_beta", [&]<class T>() {
-    parallel_for(s.B * s.T, s.grain(), [&](int64_t begin, int64_t end) {
-      const FlushDenormals flush;
-      Work<T> work(s.S);
-      backward_rows<T>(s, kept.alpha.data<T>(), kept.u.data<T>(), g.data<T>(), d[0] ? d[0].data<T>() : nullptr, d[1] ? d[1].data<T>() : nullptr, begin,
-                       end, work);
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "lookback_beta", [&]<class T>() {
+      parallel_for(s.B * s.T, s.grain(), [&](int64_t begin, int64_t end) {
+        const FlushDenormals flush;
+        Work<T> work(s.S);
+        backward_rows<T>(s, kept.alpha.data<T>(), kept.u.data<T>(), g.data<T>(), d[0] ? d[0].data<T>() : nullptr, d[1] ? d[1].data<T>() : nullptr, begin,
+                         end, work);
+      });
     });
-  });
+  };
+  on_device(g, on_cpu, [&] { cuda::lookback_beta_backward(*this, kept, g, d); });
   return d;
 }
 

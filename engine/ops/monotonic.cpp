@@ -1,8 +1,10 @@
 #include "engine/ops/monotonic.h"
 
 #include "engine/core/denormals.h"
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/beta_rows.h"
+#include "engine/ops/cuda_monotonic.h"
 #include "engine/ops/scan.h"
 
 namespace alinea {
@@ -76,7 +78,6 @@ ALINEA_KERNEL void alpha_backward(const T* z, const T* alpha, const T* g, T* dz,
 }
 
 void check_alpha(const Tensor& z, const std::vector<int32_t>& lengths) {
-  cpu_only(z, "monotonic_alpha");
   require(z.rank() == 4 && z.size(3) >= 1, "monotonic_alpha: z is {}; it must be [B, H, T, S] with S at least 1", z.shape());
   check_lengths("monotonic_alpha", "source", lengths, z.size(0), z.size(3));
 }
@@ -87,17 +88,20 @@ Tensor MonotonicAlpha::forward(const Tensor& z, Saved* kept) const {
   check_alpha(z, source_lengths);
   const int64_t B = z.size(0), H = z.size(1), rows = z.size(2), S = z.size(3);
   const Tensor alpha = z.context().empty(z.shape(), z.dtype());
-  with_float(z.dtype(), "monotonic_alpha", [&]<class T>() {
-    std::vector<T> start(size_t(S), T(0));
-    start[0] = 1;
-    const T* from = z.data<T>();
-    T* to = alpha.data<T>();
-    parallel_for(B * H, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, rows * S)), [&](int64_t begin, int64_t end) {
-      const FlushDenormals flush;
-      for (int64_t h = begin; h < end; ++h)
-        alpha_forward<T>(from + h * rows * S, to + h * rows * S, start.data(), rows, S, length_of(source_lengths, h / H, S));
+  auto on_cpu = [&] {
+    with_float(z.dtype(), "monotonic_alpha", [&]<class T>() {
+      std::vector<T> start(size_t(S), T(0));
+      start[0] = 1;
+      const T* from = z.data<T>();
+      T* to = alpha.data<T>();
+      parallel_for(B * H, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, rows * S)), [&](int64_t begin, int64_t end) {
+        const FlushDenormals flush;
+        for (int64_t h = begin; h < end; ++h)
+          alpha_forward<T>(from + h * rows * S, to + h * rows * S, start.data(), rows, S, length_of(source_lengths, h / H, S));
+      });
     });
-  });
+  };
+  on_device(z, on_cpu, [&] { cuda::monotonic_alpha(source_lengths, z, alpha); });
   if (kept) kept->z = z, kept->alpha = alpha;
   return alpha;
 }
@@ -107,19 +111,22 @@ Grads<1> MonotonicAlpha::backward(Saved&& kept, Tensor&& g, const Needs<1>& need
   g = g.compact();
   const int64_t B = g.size(0), H = g.size(1), rows = g.size(2), S = g.size(3);
   const Tensor dz = g.sole_owner() ? g : g.context().empty(g.shape(), g.dtype());
-  with_float(g.dtype(), "monotonic_alpha", [&]<class T>() {
-    const T *z = kept.z.data<T>(), *alpha = kept.alpha.data<T>(), *from = g.data<T>();
-    T* to = dz.data<T>();
-    parallel_for(B * H, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, rows * S)), [&](int64_t begin, int64_t end) {
-      const FlushDenormals flush;
-      std::vector<T> value;
-      for (int64_t h = begin; h < end; ++h) {
-        const int64_t at = h * rows * S;
-        value.assign(size_t(S + lanes<T>), T(0));
-        alpha_backward<T>(z + at, alpha + at, from + at, to + at, value.data(), rows, S, length_of(source_lengths, h / H, S));
-      }
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "monotonic_alpha", [&]<class T>() {
+      const T *z = kept.z.data<T>(), *alpha = kept.alpha.data<T>(), *from = g.data<T>();
+      T* to = dz.data<T>();
+      parallel_for(B * H, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, rows * S)), [&](int64_t begin, int64_t end) {
+        const FlushDenormals flush;
+        std::vector<T> value;
+        for (int64_t h = begin; h < end; ++h) {
+          const int64_t at = h * rows * S;
+          value.assign(size_t(S + lanes<T>), T(0));
+          alpha_backward<T>(z + at, alpha + at, from + at, to + at, value.data(), rows, S, length_of(source_lengths, h / H, S));
+        }
+      });
     });
-  });
+  };
+  on_device(g, on_cpu, [&] { cuda::monotonic_alpha_backward(source_lengths, kept.z, kept.alpha, g, dz); });
   return {dz};
 }
 

@@ -2,7 +2,9 @@
 
 #include <limits>
 
+#include "engine/core/device.h"
 #include "engine/ops/attention_call.h"
+#include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_tile.h"
 #include "engine/ops/tile.h"
 
@@ -212,10 +214,17 @@ void run_backward(const Call<T>& c, const SoftmaxAttention::Saved& kept, const T
     if (!need[i]) d[i] = {};
 }
 
+// A tile of rows would be nearly empty when decoding; then every row has a block of its own.
+void run_on_gpu(const SoftmaxAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y, const Tensor& log_sum) {
+  cuda::check_head_width("softmax_attention", q.size(3));
+  if (q.size(2) > 2 || op.dropout > 0) cuda::softmax_attention(op, q, k, v, y, log_sum);
+  else cuda::softmax_attention_rows(op.mask, op.scale != 0 ? op.scale : 1 / std::sqrt(double(q.size(3))), q, k, v, y, log_sum);
+}
+
 }  // namespace
 
 void check_attention(std::string_view op, const Tensor& q, const Tensor& k, const Tensor& v, const Mask& mask) {
-  cpu_only(q, op);
+  same_device(op, q, k, v);
   require(q.rank() == 4 && k.rank() == 4 && k.shape() == v.shape() && q.size(0) == k.size(0) && q.size(1) == k.size(1) && q.size(3) == k.size(3),
           "{}: q is {}, k {}, v {}; they must be q [B, H, T, D] and k, v [B, H, S, D]", op, q.shape(), k.shape(), v.shape());
   require(q.dtype() == k.dtype() && q.dtype() == v.dtype(), "{}: q is {}, k {}, v {}; all must have one dtype", op, q.dtype(), k.dtype(), v.dtype());
@@ -230,7 +239,8 @@ Tensor SoftmaxAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
   const Tensor y = empty_heads(q);
   Tensor log_sum;
   if (kept) log_sum = q.context().empty({q.size(0), q.size(1), q.size(2)}, q.dtype());
-  with_float(q.dtype(), "softmax_attention", [&]<class T>() { run_forward(Call<T>(*this, q, k, v), y, log_sum); });
+  auto on_cpu = [&] { with_float(q.dtype(), "softmax_attention", [&]<class T>() { run_forward(Call<T>(*this, q, k, v), y, log_sum); }); };
+  on_device(q, on_cpu, [&] { run_on_gpu(*this, q, k, v, y, log_sum); });
   if (kept) kept->q = q, kept->k = k, kept->v = v, kept->y = y, kept->log_sum = log_sum;
   return y;
 }
@@ -238,11 +248,18 @@ Tensor SoftmaxAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
 Grads<3> SoftmaxAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const {
   g = dense_rows(g);
   Grads<3> d;
-  with_float(g.dtype(), "softmax_attention", [&]<class T>() { run_backward(Call<T>(*this, kept.q, kept.k, kept.v), kept, g, need, d); });
+  auto on_cpu = [&] { with_float(g.dtype(), "softmax_attention", [&]<class T>() { run_backward(Call<T>(*this, kept.q, kept.k, kept.v), kept, g, need, d); }); };
+  on_device(g, on_cpu, [&] {
+    if (need[0]) d[0] = empty_heads(kept.q);
+    if (need[1]) d[1] = empty_heads(kept.k);
+    if (need[2]) d[2] = empty_heads(kept.v);
+    cuda::softmax_attention_backward(*this, kept, g, d);
+  });
   return d;
 }
 
 Tensor attention_weights(const Tensor& q, const Tensor& k, const Mask& mask, double scale) {
+  cpu_only(q, "attention_weights");
   check_attention("attention_weights", q, k, k, mask);
   const int64_t T_ = q.size(2), S = k.size(2), D = q.size(3);
   const Tensor weights = q.context().empty({q.size(0), q.size(1), T_, S}, q.dtype());

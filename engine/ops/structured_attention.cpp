@@ -1,5 +1,6 @@
 #include "engine/ops/structured_attention.h"
 
+#include "engine/core/device.h"
 #include "engine/ops/heads.h"
 #include "engine/ops/softmax_attention.h"
 #include "engine/ops/structured_core.h"
@@ -15,6 +16,7 @@ StructuredCall call_of(const StructuredAttention& op, const Tensor& q, const Ten
 
 void check(const StructuredAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& band_bias, const Tensor& column_bias) {
   constexpr std::string_view name = "structured_attention";
+  same_device(name, q, band_bias, column_bias);
   check_attention(name, q, k, v, op.pattern.mask);
   op.pattern.check(name, q.size(0), q.size(1), q.size(2), k.size(2));
   require(op.dropout >= 0 && op.dropout < 1, "{}: dropout {} must be in 0 … 1, 1 excluded", name, op.dropout);
@@ -45,6 +47,7 @@ Grads<5> StructuredAttention::backward(Saved&& kept, Tensor&& g, const Needs<5>&
 }
 
 Tensor structured_weights(const StructuredAttention& op, const Tensor& q, const Tensor& k, const Tensor& band_bias, const Tensor& column_bias) {
+  cpu_only(q, "structured_weights");
   check(op, q, k, k, band_bias, column_bias);
   return structured_weights(call_of(op, q, k, k, band_bias, column_bias));
 }

@@ -1,3 +1,5 @@
+#include "engine/core/device.h"
+#include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/structured_pass.h"
 
 namespace alinea {
@@ -276,7 +278,8 @@ StructuredGradients run_backward(const Call<T>& c, const Tensor& y, const Tensor
 
 StructuredGradients structured_backward(const StructuredCall& call, const Tensor& y, const Tensor& log_sum, const Tensor& g, const StructuredWants& wants) {
   StructuredGradients d;
-  with_float(g.dtype(), "structured_attention", [&]<class T>() { d = structured::run_backward(structured::Call<T>(call), y, log_sum, g, wants); });
+  auto on_cpu = [&] { with_float(g.dtype(), "structured_attention", [&]<class T>() { d = structured::run_backward(structured::Call<T>(call), y, log_sum, g, wants); }); };
+  on_device(g, on_cpu, [&] { d = cuda::structured_backward(call, y, log_sum, g, wants); });
   return d;
 }
 

@@ -1,5 +1,7 @@
 #include <limits>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/structured_pass.h"
 
 namespace alinea {
@@ -76,7 +78,8 @@ void run_forward(const Call<T>& c, const Tensor& y, const Tensor& log_sum) {
 }  // namespace structured
 
 void structured_forward(const StructuredCall& call, const Tensor& y, const Tensor& log_sum) {
-  with_float(y.dtype(), "structured_attention", [&]<class T>() { structured::run_forward(structured::Call<T>(call), y, log_sum); });
+  auto on_cpu = [&] { with_float(y.dtype(), "structured_attention", [&]<class T>() { structured::run_forward(structured::Call<T>(call), y, log_sum); }); };
+  on_device(y, on_cpu, [&] { cuda::structured_forward(call, y, log_sum); });
 }
 
 }  // namespace alinea

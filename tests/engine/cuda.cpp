@@ -17,7 +17,9 @@ const bool no_gpu = cuda_device_count() == 0;
 
 // Rows of the op table that run on the GPU.
 const char* const gpu_ops[] = {"relu", "gelu", "silu", "sigmoid", "tanh", "exp", "log", "scale", "add_scalar", "add", "sub", "mul", "div", "add_bias_gelu",
-                               "softmax", "log_softmax", "matmul", "linear", "reshape", "permute", "slice", "concat"};
+                               "softmax", "log_softmax", "matmul", "linear", "reshape", "permute", "slice", "concat",
+                               "attention", "attention_scores", "attention_context", "chunk_beta", "conv1d", "conv2d", "literal", "lookback_beta", "monotonic_alpha",
+                               "structured_attention"};
 
 Tensor random_input(const Fill& fill, Draw& draw) {
   std::vector<double> v(size_t(fill.shape.count()));
@@ -36,7 +38,12 @@ std::vector<std::vector<double>> outputs_and_gradients(const OpRow& row, const O
                                                        Context& context, DType dtype) {
   Tape tape;
   std::map<std::string, Variable> inputs;
-  for (const auto& [name, value] : values) inputs[name] = tape.watch(value.to(dtype).to(context));
+  for (const OpInput& input : row.inputs) {
+    const auto v = values.find(input.name);
+    if (v == values.end()) continue;
+    const Tensor x = v->second.to(input.integer ? DType::i64 : dtype).to(context);
+    inputs[input.name] = input.integer || input.constant ? Variable(x) : tape.watch(x);
+  }
   const auto outputs = row.run(make_call(row, inputs, example.attributes));
   std::vector<std::vector<double>> result;
   std::vector<Tensor> weights;
@@ -49,6 +56,7 @@ std::vector<std::vector<double>> outputs_and_gradients(const OpRow& row, const O
   }
   tape.backward(outputs, std::move(weights));
   for (const auto& [name, variable] : inputs) {
+    if (!variable.needs_grad()) continue;
     const Tensor d = tape.grad(variable);
     result.push_back(d ? d.values<double>() : std::vector<double>());
   }
@@ -76,7 +84,8 @@ std::vector<double> counting(int64_t n) {
 TEST_CASE("cuda: a device that is not there is refused as a device error") {
   if (no_gpu)
     MESSAGE("SKIPPED, no GPU can be used here (", std::string(have_cuda ? "built with CUDA" : "built without CUDA"),
-            "): cuda: ops equal the CPU; cuda: copies, conversions and counters; cuda: gemm equals plain loops; cuda: long rows of softmax");
+            "): cuda: ops equal the CPU; cuda: copies, conversions and counters; cuda: gemm equals plain loops; cuda: long rows of softmax; and of cuda_attention.cpp: softmax attention;"
+            " single rows; views; linear attention; its state; structured and literal attention; monotonic attention; convolutions");
   try {
     Context::cuda(1000);
     FAIL("cuda:1000 was accepted");
