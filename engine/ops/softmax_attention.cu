@@ -22,6 +22,10 @@ struct Call {
   __host__ __device__ int64_t column_tiles() const { return (columns + side - 1) / side; }
 };
 
+// Narrow heads leave registers for two blocks on a multiprocessor, one of which computes while the other waits for memory.
+template <class T, int N>
+constexpr int blocks_at_once = N * Tile<T>::side <= 64 ? 2 : 1;
+
 template <class T>
 struct Outer {                                              // what backward has besides
   Heads<const T> g;
@@ -61,9 +65,9 @@ __device__ T online_row(const Call<T>& c, int64_t unit, int64_t row, int64_t fir
   return shrink;
 }
 
-// N tiles cover the width of a head. Rows that see most go first, so that no long block starts last.
+// N tiles cover the width of a head; loops over them are unrolled, so that they stay in registers. Rows that see most go first, so that no long block starts last.
 template <class T, int N>
-__global__ void forward_kernel(Call<T> c, Heads<T> y, T* log_sum) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once<T, N>) forward_kernel(Call<T> c, Heads<T> y, T* log_sum) {
   using G = Tile<T>;
   alignas(16) __shared__ T a[Panel<T>::slice_size], b[Panel<T>::slice_size], weights[Panel<T>::square_size];
   __shared__ int64_t visible[G::side];
@@ -78,15 +82,18 @@ __global__ void forward_kernel(Call<T> c, Heads<T> y, T* log_sum) {
     add_scores(scores, queries, HeadRows<T>(c.k, unit, j, columns, c.width), c.width, a, b);
     for (int i = 0; i < G::micro; ++i) {
       const T shrink = online_row(c, unit, first + G::row(i), j, visible[G::row(i)], scores.at[i], most[i], total[i]);
+#pragma unroll
       for (int n = 0; n < N; ++n)
         for (int e = 0; e < G::micro; ++e) sums[n].at[i][e] *= shrink;
     }
     __syncthreads();                                         // the weights of the last tile have been read
     store_columns(scores, weights);
     const HeadRows<T> values(c.v, unit, j, columns, c.width);
+#pragma unroll
     for (int n = 0; n < N; ++n)
       if (n * G::side < c.width) add_weighted(sums[n], weights, values, n * G::side, b);
   }
+#pragma unroll
   for (int n = 0; n < N; ++n) write_rows(sums[n], y, unit, first, c.rows, n * G::side, c.width, [&](int i) { return total[i] != 0 ? 1 / total[i] : T(0); });
   if (!log_sum || G::x() != 0) return;
   for (int i = 0; i < G::micro; ++i)
@@ -113,7 +120,7 @@ __device__ void slopes(const Call<T>& c, const Outer<T>& o, int64_t unit, int64_
 }
 
 template <class T, int N>
-__global__ void query_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dq) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once<T, N>) query_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dq) {
   using G = Tile<T>;
   alignas(16) __shared__ T a[Panel<T>::slice_size], b[Panel<T>::slice_size], weights[Panel<T>::square_size];
   __shared__ int64_t visible[G::side];
@@ -129,15 +136,17 @@ __global__ void query_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dq) {
     slopes(c, o, unit, first, j, visible, s, t);
     __syncthreads();                                         // the slopes of the last tile have been read
     store_columns(t, weights);
+#pragma unroll
     for (int n = 0; n < N; ++n)
       if (n * G::side < c.width) add_weighted(d[n], weights, keys, n * G::side, b);
   }
+#pragma unroll
   for (int n = 0; n < N; ++n) write_rows(d[n], dq, unit, first, c.rows, n * G::side, c.width, [&](int) { return c.scale; });
 }
 
 // dk and dv may be the heads of anything when they are not wanted.
 template <class T, int N>
-__global__ void key_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dk, Heads<T> dv, bool wants_k, bool wants_v) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once<T, N>) key_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dk, Heads<T> dv, bool wants_k, bool wants_v) {
   using G = Tile<T>;
   alignas(16) __shared__ T a[Panel<T>::slice_size], b[Panel<T>::slice_size], weights[Panel<T>::square_size];
   __shared__ int64_t visible[G::side];
@@ -155,15 +164,18 @@ __global__ void key_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dk, Heads<T>
     __syncthreads();
     if (wants_v) {
       store_rows(s, weights);
+#pragma unroll
       for (int n = 0; n < N; ++n)
         if (n * G::side < c.width) add_weighted(d_values[n], weights, outer, n * G::side, b);
       __syncthreads();
     }
     if (!wants_k) continue;
     store_rows(t, weights);
+#pragma unroll
     for (int n = 0; n < N; ++n)
       if (n * G::side < c.width) add_weighted(d_keys[n], weights, queries, n * G::side, b);
   }
+#pragma unroll
   for (int n = 0; n < N; ++n) {
     if (wants_v) write_rows(d_values[n], dv, unit, first, c.columns, n * G::side, c.width, [](int) { return T(1); });
     if (wants_k) write_rows(d_keys[n], dk, unit, first, c.columns, n * G::side, c.width, [&](int) { return c.scale; });
