@@ -15,6 +15,10 @@ void check(cublasStatus_t status, std::string_view place);
 cudaStream_t stream_of(Context& context);
 cublasHandle_t cublas_of(Context& context);
 
+/// First element of a contiguous tensor, or null for none.
+template <class T>
+T* pointer(const Tensor& t) { return t ? t.data<T>() : nullptr; }
+
 /// Blocks that cover n items, `per_block` each; at most `most`, whose kernels then go round (a grid-stride loop).
 inline unsigned blocks_for(int64_t n, int64_t per_block, int64_t most = 1 << 20) { return unsigned(std::min(most, (n + per_block - 1) / per_block)); }
 

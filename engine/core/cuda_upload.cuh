@@ -13,11 +13,12 @@ struct Parcel {
   V values[size];
 };
 
-/// The values as a tensor of the context. Few travel in launches; many are copied, which waits.
+/// The values as a tensor of the context, none for no values. Few travel in launches; many are copied, which waits.
 template <class V>
 Tensor upload(Context& context, const std::vector<V>& values) {
   constexpr int64_t most_launches = 8;
   const auto n = int64_t(values.size());
+  if (n == 0) return {};
   if (n > most_launches * Parcel<V>::size) return context.from(values.data(), Shape{n});
   const Tensor t = context.empty(Shape{n}, dtype_of<V>);
   V* const out = t.data<V>();

@@ -1,8 +1,10 @@
 #include "engine/ops/adamw.h"
 
-#include <cmath>
 #include <vector>
 
+#include "engine/core/device.h"
+#include "engine/ops/adamw_step.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -19,36 +21,8 @@ ALINEA_INLINE V root(V x) {
   return x;
 }
 
-// The numbers of one step, the same for every element.
 template <class T>
-struct Step {
-  T grad_scale, keep, penalty, rest1, beta2, rest2, rate, inverse_root2, eps;
-};
-
-template <class T>
-Step<T> step_of(const AdamW& o, double grad_scale) {
-  require(o.step >= 1, "adamw: step is {}, the first step is 1", o.step);
-  require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1 && o.eps >= 0, "adamw: beta1 {}, beta2 {} must lie in 0 ... 1 (1 excluded), eps {} not below 0",
-          o.beta1, o.beta2, o.eps);
-  return {.grad_scale = T(grad_scale),
-          .keep = T(o.decoupled ? 1 - o.lr * o.weight_decay : 1.0),
-          .penalty = T(o.decoupled ? 0.0 : o.weight_decay),
-          .rest1 = T(1 - o.beta1),
-          .beta2 = T(o.beta2),
-          .rest2 = T(1 - o.beta2),
-          .rate = T(o.lr / (1 - std::pow(o.beta1, double(o.step)))),
-          .inverse_root2 = T(1 / std::sqrt(1 - std::pow(o.beta2, double(o.step)))),
-          .eps = T(o.eps)};
-}
-
-template <class T>
-struct Buffers {
-  const T *p, *g, *m, *v;
-  T *new_p, *new_m, *new_v;                                 // may be p, m, v
-};
-
-template <class T>
-ALINEA_KERNEL void step_range(const Buffers<T> a, const Step<T> s, int64_t begin, int64_t end) {
+ALINEA_KERNEL void step_range(const AdamWBuffers<T> a, const AdamWStep<T> s, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i += lanes<T>) {
     const int64_t rest = end - i;
     Vec<T> p = load_up_to(a.p + i, rest), g = load_up_to(a.g + i, rest) * s.grad_scale + p * s.penalty;
@@ -63,7 +37,7 @@ ALINEA_KERNEL void step_range(const Buffers<T> a, const Step<T> s, int64_t begin
 }
 
 void check(const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2) {
-  cpu_only(parameter, "adamw");
+  same_device("adamw", parameter, gradient, moment1, moment2);
   for (const Tensor* t : {&gradient, &moment1, &moment2})
     require(*t && t->count() == parameter.count() && t->dtype() == parameter.dtype(),
             "adamw: the parameter is {} {}; gradient and moments must have the same count and dtype, one is {}", parameter.dtype(), parameter.shape(),
@@ -107,9 +81,11 @@ std::array<Tensor, 3> AdamW::forward(const Tensor& parameter, const Tensor& grad
   std::array<Tensor, 3> y;
   for (Tensor& t : y) t = parameter.context().empty(parameter.shape(), parameter.dtype());
   with_float(parameter.dtype(), "adamw", [&]<class T>() {
-    const Buffers<T> b{parameter.data<T>(), gradient.data<T>(), moment1.data<T>(), moment2.data<T>(), y[0].data<T>(), y[1].data<T>(), y[2].data<T>()};
-    const Step<T> s = step_of<T>(*this, 1);
-    parallel_for(parameter.count(), 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); });
+    const AdamWBuffers<T> b{parameter.data<T>(), gradient.data<T>(), moment1.data<T>(), moment2.data<T>(), y[0].data<T>(), y[1].data<T>(), y[2].data<T>()};
+    const AdamWStep<T> s = step_of<T>(*this, 1);
+    on_device(
+        parameter, [&] { parallel_for(parameter.count(), 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); }); },
+        [&] { cuda::adamw(parameter.context(), s, b, parameter.count()); });
   });
   return y;
 }
@@ -120,24 +96,28 @@ void adamw_step(const AdamW& options, const Tensor& parameter, const Tensor& gra
   require(begin >= 0 && begin <= end && end <= parameter.count(), "adamw: the range {} ... {} does not lie in {} elements", begin, end, parameter.count());
   with_float(parameter.dtype(), "adamw", [&]<class T>() {
     T *p = parameter.data<T>() + begin, *m = moment1.data<T>() + begin, *v = moment2.data<T>() + begin;
-    const Buffers<T> b{p, gradient.data<T>() + begin, m, v, p, m, v};
-    const Step<T> s = step_of<T>(options, grad_scale);
-    parallel_for(end - begin, 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); });
+    const AdamWBuffers<T> b{p, gradient.data<T>() + begin, m, v, p, m, v};
+    const AdamWStep<T> s = step_of<T>(options, grad_scale);
+    on_device(
+        parameter, [&] { parallel_for(end - begin, 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); }); },
+        [&] { cuda::adamw(parameter.context(), s, b, end - begin); });
   });
 }
 
 double sum_of_squares(const Tensor& x) {
-  cpu_only(x, "sum_of_squares");
-  constexpr int64_t block = 16384;
-  const int64_t blocks = (x.count() + block - 1) / block;
-  std::vector<double> sums(size_t(blocks), 0.0);
-  with_float(x.dtype(), "sum_of_squares", [&]<class T>() {
-    const T* p = x.data<T>();
-    parallel_for(blocks, 2, [&](int64_t first, int64_t last) { square_blocks(p, x.count(), block, sums.data(), first, last); });
-  });
-  double total = 0;
-  for (const double s : sums) total += s;
-  return total;
+  auto on_cpu = [&] {
+    constexpr int64_t block = 16384;
+    const int64_t blocks = (x.count() + block - 1) / block;
+    std::vector<double> sums(size_t(blocks), 0.0);
+    with_float(x.dtype(), "sum_of_squares", [&]<class T>() {
+      const T* p = x.data<T>();
+      parallel_for(blocks, 2, [&](int64_t first, int64_t last) { square_blocks(p, x.count(), block, sums.data(), first, last); });
+    });
+    double total = 0;
+    for (const double s : sums) total += s;
+    return total;
+  };
+  return on_device(x, on_cpu, [&] { return cuda::sum_of_squares(x); });
 }
 
 }  // namespace alinea

@@ -1,7 +1,9 @@
 #include "engine/ops/avg_pool_time.h"
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vec.h"
+#include "engine/ops/cuda_kernels.h"
 
 namespace alinea {
 
@@ -38,19 +40,21 @@ void each_window(const AvgPoolTime& op, const Shape& x, F&& f) {
 }  // namespace
 
 Tensor AvgPoolTime::forward(const Tensor& x, Saved* kept) const {
-  cpu_only(x, "avg_pool_time");
   require(x.rank() == 3 && ratio >= 1, "avg_pool_time: x is {}, ratio {}; x must be [B, T, C] and ratio at least 1", x.shape(), ratio);
   require(lengths.empty() || int64_t(lengths.size()) == x.size(0), "avg_pool_time: {} lengths for a batch of {}", lengths.size(), x.size(0));
   for (const int32_t n : lengths) require(n >= 0 && n <= x.size(1), "avg_pool_time: a length is {}, x has {} rows", n, x.size(1));
   const int64_t T_ = x.size(1), C = x.size(2), windows = (T_ + ratio - 1) / ratio;
   const Tensor y = x.context().empty({x.size(0), windows, C}, x.dtype());
-  with_float(x.dtype(), "avg_pool_time", [&]<class T>() {
-    const T* from = x.data<T>();
-    T* to = y.data<T>();
-    each_window(*this, x.shape(), [&](int64_t b, int64_t w, int64_t n) {
-      mean<T>(from + (b * T_ + w * ratio) * C, n, C, T(1) / T(std::max<int64_t>(n, 1)), to + (b * windows + w) * C);
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "avg_pool_time", [&]<class T>() {
+      const T* from = x.data<T>();
+      T* to = y.data<T>();
+      each_window(*this, x.shape(), [&](int64_t b, int64_t w, int64_t n) {
+        mean<T>(from + (b * T_ + w * ratio) * C, n, C, T(1) / T(std::max<int64_t>(n, 1)), to + (b * windows + w) * C);
+      });
     });
-  });
+  };
+  on_device(x, on_cpu, [&] { cuda::avg_pool_time(x, ratio, lengths, y); });
   if (kept) kept->shape = x.shape();
   return y;
 }
@@ -59,16 +63,19 @@ Grads<1> AvgPoolTime::backward(Saved&& kept, Tensor&& g, const Needs<1>&) const 
   g = g.compact();
   const int64_t T_ = kept.shape[1], C = kept.shape[2], windows = g.size(1);
   const Tensor d = g.context().empty(kept.shape, g.dtype());
-  with_float(g.dtype(), "avg_pool_time", [&]<class T>() {
-    const T* from = g.data<T>();
-    T* to = d.data<T>();
-    each_window(*this, kept.shape, [&](int64_t b, int64_t w, int64_t n) {
-      for (int64_t t = w * ratio; t < std::min((w + 1) * ratio, T_); ++t) {
-        const bool real = t < w * ratio + n;
-        mean<T>(from + (b * windows + w) * C, real ? 1 : 0, C, T(1) / T(std::max<int64_t>(n, 1)), to + (b * T_ + t) * C);
-      }
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "avg_pool_time", [&]<class T>() {
+      const T* from = g.data<T>();
+      T* to = d.data<T>();
+      each_window(*this, kept.shape, [&](int64_t b, int64_t w, int64_t n) {
+        for (int64_t t = w * ratio; t < std::min((w + 1) * ratio, T_); ++t) {
+          const bool real = t < w * ratio + n;
+          mean<T>(from + (b * windows + w) * C, real ? 1 : 0, C, T(1) / T(std::max<int64_t>(n, 1)), to + (b * T_ + t) * C);
+        }
+      });
     });
-  });
+  };
+  on_device(g, on_cpu, [&] { cuda::avg_pool_time_backward(g, ratio, lengths, d); });
   return {d};
 }
 

@@ -1,4 +1,4 @@
-#include "engine/core/cuda.cuh"
+#include "engine/core/cuda_reduce.cuh"
 #include "engine/ops/cuda_kernels.h"
 #include "engine/ops/elementwise_math.h"
 
@@ -36,22 +36,11 @@ void add_three(const Tensor& x, const Tensor& residual, const Tensor& bias, cons
   });
 }
 
-constexpr int side = 32;
-
-// 32 columns per block; 32 threads of a column take every 32nd row, then their sums are added in order.
 template <class T>
-__global__ void column_sums_kernel(const T* x, T* sums, T beta, int64_t rows, int64_t n) {
-  __shared__ T parts[side][side];
-  const int64_t column = int64_t(blockIdx.x) * side + threadIdx.x;
-  T s = 0;
-  if (column < n)
-    for (int64_t r = threadIdx.y; r < rows; r += side) s += x[r * n + column];
-  parts[threadIdx.y][threadIdx.x] = s;
-  __syncthreads();
-  if (threadIdx.y != 0 || column >= n) return;
-  s = beta == T(0) ? T(0) : beta * sums[column];
-  for (int k = 0; k < side; ++k) s += parts[k][threadIdx.x];
-  sums[column] = s;
+void sum_rows(const Tensor& x, double beta, const Tensor& sums) {
+  const T* in = x.data<T>();
+  const int64_t n = x.shape().last();
+  sum_columns<T, 1>(x.context(), x.shape().rows(), n, "column sums", {{sums.data<T>()}, {T(beta)}}, [=] __device__(int64_t r, int64_t c, T* s) { *s += in[r * n + c]; });
 }
 
 }  // namespace
@@ -74,10 +63,7 @@ void activation_backward(const Tensor& g, const Tensor& hidden, Activation activ
 }
 
 void column_sums(const Tensor& x, double beta, const Tensor& sums) {
-  with_float(x.dtype(), "column sums", [&]<class T>() {
-    const int64_t n = x.shape().last();
-    launch(x.context(), "column sums", unsigned((n + side - 1) / side), dim3(side, side), 0, column_sums_kernel<T>, x.data<T>(), sums.data<T>(), T(beta), x.shape().rows(), n);
-  });
+  with_float(x.dtype(), "column sums", [&]<class T>() { sum_rows<T>(x, beta, sums); });
 }
 
 }  // namespace alinea::cuda

@@ -3,6 +3,8 @@
 #include <limits>
 #include <vector>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -70,7 +72,6 @@ ALINEA_KERNEL void gradient_rows(const T* logits, const int64_t* target, int64_t
 }
 
 Tensor checked_target(const CrossEntropy& op, const Tensor& logits, const Tensor& target) {
-  cpu_only(logits, "cross_entropy");
   require(op.reduction != Reduction::none, "cross_entropy: reduction none is not offered; use mean or sum");
   require(op.smoothing >= 0 && op.smoothing < 1, "cross_entropy: smoothing is {}, it must lie in 0 ... 1, 1 excluded", op.smoothing);
   const bool fits = logits.rank() >= 1 && target && target.count() == logits.shape().rows() && target.rank() == logits.rank() - 1;
@@ -78,7 +79,7 @@ Tensor checked_target(const CrossEntropy& op, const Tensor& logits, const Tensor
           logits.shape(), target ? target.shape() : Shape{});
   require(op.smoothing == 0 || op.convention == CrossEntropy::Convention::torch || logits.shape().last() > 1,
           "cross_entropy: smoothing after fairseq needs at least 2 classes, the logits are {}", logits.shape());
-  const Tensor ids = target.to(DType::i64).compact();
+  const Tensor ids = target.to(DType::i64).compact().to(Context::cpu());
   const int64_t* t = ids.data<int64_t>();
   for (int64_t r = 0; r < ids.count(); ++r)
     require_data(t[r] == op.ignore_index || (t[r] >= 0 && t[r] < logits.shape().last()),
@@ -94,40 +95,48 @@ Tensor CrossEntropy::forward(const Tensor& logits, const Tensor& target, Saved* 
   const int64_t rows = logits.shape().rows(), n = logits.shape().last();
   const Weights w = weights(*this, n);
   const Tensor log_total = logits.context().empty(Shape{rows}, logits.dtype()), loss = logits.context().empty(Shape{}, logits.dtype());
-  int64_t counted = 0;
-  with_float(logits.dtype(), "cross_entropy", [&]<class T>() {
-    const T* x = logits.data<T>();
-    const int64_t* t = ids.data<int64_t>();
-    T* z = log_total.data<T>();
-    std::vector<double> sums(w.all == 0 ? 0 : size_t(rows));
-    parallel_for(rows, row_grain(4 * n), [&](int64_t begin, int64_t end) {
-      sum_rows(x, t, ignore_index, z, sums.empty() ? nullptr : sums.data(), n, begin, end);
+  const int64_t* t = ids.data<int64_t>();
+  const int64_t counted = rows - std::count(t, t + rows, ignore_index);
+  const double factor = reduction == Reduction::sum || counted == 0 ? 1 : 1 / double(counted);
+  auto on_cpu = [&] {
+    with_float(logits.dtype(), "cross_entropy", [&]<class T>() {
+      const T* x = logits.data<T>();
+      T* z = log_total.data<T>();
+      std::vector<double> sums(w.all == 0 ? 0 : size_t(rows));
+      parallel_for(rows, row_grain(4 * n), [&](int64_t begin, int64_t end) {
+        sum_rows(x, t, ignore_index, z, sums.empty() ? nullptr : sums.data(), n, begin, end);
+      });
+      double total = 0;
+      for (int64_t r = 0; r < rows; ++r) {
+        if (t[r] == ignore_index) continue;
+        total += w.target * (double(z[r]) - double(x[r * n + t[r]]));
+        if (w.all != 0) total += w.all * (double(n) * double(z[r]) - sums[size_t(r)]);
+      }
+      *loss.data<T>() = T(factor * total);
     });
-    double total = 0;
-    for (int64_t r = 0; r < rows; ++r) {
-      if (t[r] == ignore_index) continue;
-      ++counted;
-      total += w.target * (double(z[r]) - double(x[r * n + t[r]]));
-      if (w.all != 0) total += w.all * (double(n) * double(z[r]) - sums[size_t(r)]);
-    }
-    *loss.data<T>() = T(reduction == Reduction::sum || counted == 0 ? total : total / double(counted));
-  });
-  if (kept) *kept = {logits, ids, log_total, counted};
+  };
+  const Tensor used = ids.to(logits.context());
+  on_device(logits, on_cpu, [&] { cuda::cross_entropy({logits, used, log_total, ignore_index, w.target, w.all}, factor, loss); });
+  if (kept) *kept = {logits, used, log_total, counted};
   return loss;
 }
 
 Grads<2> CrossEntropy::backward(Saved&& kept, Tensor&& g, const Needs<2>&) const {
   const Tensor& x = kept.logits;
   const int64_t n = x.shape().last();
-  const double scale = g.item() / (reduction == Reduction::sum ? 1.0 : double(std::max<int64_t>(1, kept.counted)));
+  const double factor = reduction == Reduction::sum ? 1.0 : 1 / double(std::max<int64_t>(1, kept.counted));
+  const Weights w = weights(*this, n);
   const Tensor d = x.sole_owner() ? x : x.context().empty(x.shape(), x.dtype());
-  with_float(x.dtype(), "cross_entropy", [&]<class T>() {
-    const T *in = x.data<T>(), *z = kept.log_total.data<T>();
-    const int64_t* t = kept.target.data<int64_t>();
-    T* out = d.data<T>();
-    parallel_for(x.shape().rows(), row_grain(4 * n),
-                 [&](int64_t begin, int64_t end) { gradient_rows(in, t, ignore_index, z, out, scale, weights(*this, n), n, begin, end); });
-  });
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "cross_entropy", [&]<class T>() {
+      const T *in = x.data<T>(), *z = kept.log_total.data<T>();
+      const int64_t* t = kept.target.data<int64_t>();
+      T* out = d.data<T>();
+      const double scale = g.item() * factor;
+      parallel_for(x.shape().rows(), row_grain(4 * n), [&](int64_t begin, int64_t end) { gradient_rows(in, t, ignore_index, z, out, scale, w, n, begin, end); });
+    });
+  };
+  on_device(x, on_cpu, [&] { cuda::cross_entropy_backward({x, kept.target, kept.log_total, ignore_index, w.target, w.all}, g.compact(), factor, d); });
   return {d, {}};
 }
 

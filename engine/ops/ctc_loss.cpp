@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_losses.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -102,14 +104,13 @@ Item<T> item_of(const CtcLoss& op, const Tensor& logits, const Tensor& target, c
 }
 
 Tensor checked_target(const CtcLoss& op, const Tensor& logits, const Tensor& target) {
-  cpu_only(logits, "ctc_loss");
   require(logits.rank() == 3 && target && target.rank() == 2 && target.size(0) == logits.size(0), "ctc_loss: logits are {} and the target {}; [B, T, V] and [B, L] are needed",
           logits.shape(), target ? target.shape() : Shape{});
   const int64_t B = logits.size(0), V = logits.size(2);
   require(int64_t(op.input_lengths.size()) == B && int64_t(op.target_lengths.size()) == B, "ctc_loss: {} input lengths and {} target lengths for a batch of {}",
           op.input_lengths.size(), op.target_lengths.size(), B);
   require(op.blank >= 0 && op.blank < V, "ctc_loss: blank {} is not one of {} classes", op.blank, V);
-  const Tensor labels = target.to(DType::i64).compact();
+  const Tensor labels = target.to(DType::i64).compact().to(Context::cpu());
   for (int64_t b = 0; b < B; ++b) {
     const int64_t frames = op.input_lengths[size_t(b)], length = op.target_lengths[size_t(b)];
     require_data(frames >= 0 && frames <= logits.size(1) && length >= 0 && length <= target.size(1),
@@ -122,9 +123,11 @@ Tensor checked_target(const CtcLoss& op, const Tensor& logits, const Tensor& tar
   return labels;
 }
 
-// What an item's loss counts in the result.
-double weight(const CtcLoss& op, int64_t b, int64_t B) {
-  return op.reduction == Reduction::mean ? 1.0 / (double(std::max<int32_t>(1, op.target_lengths[size_t(b)])) * double(B)) : 1.0;
+// What each item's loss counts in the result.
+std::vector<double> weights(const CtcLoss& op) {
+  std::vector<double> w(op.target_lengths.size(), 1.0);
+  for (size_t b = 0; b < w.size() && op.reduction == Reduction::mean; ++b) w[b] = 1.0 / (double(std::max<int32_t>(1, op.target_lengths[b])) * double(w.size()));
+  return w;
 }
 
 }  // namespace
@@ -135,22 +138,26 @@ Tensor CtcLoss::forward(const Tensor& logits, const Tensor& target, Saved* kept)
   const int64_t B = logits.size(0), frames = logits.size(1), V = logits.size(2), S = 2 * target.size(1) + 1;
   const Tensor log_total = context.empty({B, frames}, DType::f64), log_alpha = context.empty({B, frames, S}, DType::f64), losses = context.empty({B}, DType::f64);
   const Tensor loss = context.empty(reduction == Reduction::none ? Shape{B} : Shape{}, logits.dtype());
-  with_float(logits.dtype(), "ctc_loss", [&]<class T>() {
-    double* p = losses.data<double>();
-    parallel_for(B, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        total_rows(logits.data<T>() + b * frames * V, log_total.data<double>() + b * frames, V, int64_t(input_lengths[size_t(b)]));
-        p[b] = -item_of<T>(*this, logits, labels, log_total, b).forward(log_alpha.data<double>() + b * frames * S);
+  const std::vector<double> weight = weights(*this);
+  auto on_cpu = [&] {
+    with_float(logits.dtype(), "ctc_loss", [&]<class T>() {
+      double* p = losses.data<double>();
+      parallel_for(B, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+          total_rows(logits.data<T>() + b * frames * V, log_total.data<double>() + b * frames, V, int64_t(input_lengths[size_t(b)]));
+          p[b] = -item_of<T>(*this, logits, labels, log_total, b).forward(log_alpha.data<double>() + b * frames * S);
+        }
+      });
+      double total = 0;
+      for (int64_t b = 0; b < B; ++b) {
+        const double value = zero_infinity && std::isinf(p[b]) ? 0 : p[b];
+        if (reduction == Reduction::none) loss.data<T>()[b] = T(value);
+        total += value * weight[size_t(b)];
       }
+      if (reduction != Reduction::none) *loss.data<T>() = T(total);
     });
-    double total = 0;
-    for (int64_t b = 0; b < B; ++b) {
-      const double value = zero_infinity && std::isinf(p[b]) ? 0 : p[b];
-      if (reduction == Reduction::none) loss.data<T>()[b] = T(value);
-      total += value * weight(*this, b, B);
-    }
-    if (reduction != Reduction::none) *loss.data<T>() = T(total);
-  });
+  };
+  on_device(logits, on_cpu, [&] { cuda::ctc_loss(*this, {logits, labels, log_total, log_alpha, losses}, weight, loss); });
   if (kept) *kept = {logits, labels, log_total, log_alpha, losses};
   return loss;
 }
@@ -158,19 +165,23 @@ Tensor CtcLoss::forward(const Tensor& logits, const Tensor& target, Saved* kept)
 Grads<2> CtcLoss::backward(Saved&& kept, Tensor&& g, const Needs<2>&) const {
   const Tensor& x = kept.logits;
   const int64_t B = x.size(0), frames = x.size(1), V = x.size(2), S = kept.log_alpha.size(2);
-  const std::vector<double> upstream = g.values<double>();
   const Tensor d = x.sole_owner() ? x : x.context().empty(x.shape(), x.dtype());
-  with_float(x.dtype(), "ctc_loss", [&]<class T>() {
-    parallel_for(B, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        T *first = d.data<T>() + b * frames * V, *padding = first + input_lengths[size_t(b)] * V;
-        const double loss = kept.losses.data<double>()[b], scale = upstream[reduction == Reduction::none ? size_t(b) : 0] * weight(*this, b, B);
-        if (std::isinf(loss)) std::fill(first, padding, zero_infinity ? T(0) : std::numeric_limits<T>::quiet_NaN());
-        else item_of<T>(*this, x, kept.target, kept.log_total, b).backward(kept.log_alpha.data<double>() + b * frames * S, -loss, first, scale);
-        std::fill(padding, first + frames * V, T(0));
-      }
+  const std::vector<double> weight = weights(*this);
+  auto on_cpu = [&] {
+    const std::vector<double> upstream = g.values<double>();
+    with_float(x.dtype(), "ctc_loss", [&]<class T>() {
+      parallel_for(B, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+          T *first = d.data<T>() + b * frames * V, *padding = first + input_lengths[size_t(b)] * V;
+          const double loss = kept.losses.data<double>()[b], scale = upstream[reduction == Reduction::none ? size_t(b) : 0] * weight[size_t(b)];
+          if (std::isinf(loss)) std::fill(first, padding, zero_infinity ? T(0) : std::numeric_limits<T>::quiet_NaN());
+          else item_of<T>(*this, x, kept.target, kept.log_total, b).backward(kept.log_alpha.data<double>() + b * frames * S, -loss, first, scale);
+          std::fill(padding, first + frames * V, T(0));
+        }
+      });
     });
-  });
+  };
+  on_device(x, on_cpu, [&] { cuda::ctc_loss_backward(*this, {x, kept.target, kept.log_total, kept.log_alpha, kept.losses}, weight, g.compact(), d); });
   return {d, {}};
 }
 

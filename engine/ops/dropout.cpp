@@ -1,6 +1,8 @@
 #include "engine/ops/dropout.h"
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/philox.h"
 
 namespace alinea {
@@ -31,20 +33,22 @@ ALINEA_KERNEL void drop(const T* x, T* y, int64_t count, RandomKey key, uint64_t
 }
 
 void drop(const Dropout& op, const Tensor& x, const Tensor& y) {
-  with_float(x.dtype(), "dropout", [&]<class T>() {
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_for((x.count() + philox_width - 1) / philox_width, 512, [&](int64_t first, int64_t last) {
-      drop<T>(in, out, x.count(), op.key, op.offset, uint32_t(op.p * 0x1p32), T(1 / (1 - op.p)), first, last);
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "dropout", [&]<class T>() {
+      const T* in = x.data<T>();
+      T* out = y.data<T>();
+      parallel_for((x.count() + philox_width - 1) / philox_width, 512, [&](int64_t first, int64_t last) {
+        drop<T>(in, out, x.count(), op.key, op.offset, uint32_t(op.p * 0x1p32), T(1 / (1 - op.p)), first, last);
+      });
     });
-  });
+  };
+  on_device(x, on_cpu, [&] { cuda::dropout(op.key, op.offset, op.p, x, y); });
 }
 
 }  // namespace
 
 Tensor Dropout::forward(const Tensor& x, Saved*) const {
   require(p >= 0 && p < 1, "dropout: p is {}; it must be at least 0 and below 1", p);
-  cpu_only(x, "dropout");
   if (p == 0) return x;
   const Tensor y = x.context().empty(x.shape(), x.dtype());
   drop(*this, x, y);

@@ -7,9 +7,6 @@ namespace alinea::cuda {
 
 namespace {
 
-template <class T>
-T* pointer(const Tensor& t) { return t ? t.data<T>() : nullptr; }
-
 template <class T, class F>
 void values(F f, const Tensor& x, const Tensor& y) {
   const T* in = x.data<T>();

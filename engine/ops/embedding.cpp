@@ -1,7 +1,9 @@
 #include "engine/ops/embedding.h"
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vec.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/few_rows.h"
 
 namespace alinea {
@@ -45,9 +47,9 @@ Tensor Embedding::forward(const Tensor& weight, const Tensor& ids, Saved* kept) 
   require(weight.rank() == 2, "embedding: weight is {}; it must be [V, C]", weight.shape());
   require(ids.dtype() == DType::i64, "embedding: ids are {}; they must be i64, convert them with to(DType::i64)", ids.dtype());
   require(ids.rank() < Shape::max_rank, "embedding: ids are {}; one axis more than {} is not possible", ids.shape(), ids.rank());
-  cpu_only(weight, "embedding");
   const int64_t vocabulary = weight.size(0), width = weight.size(1), rows = ids.count();
-  const int64_t* id = ids.data<int64_t>();
+  const Tensor host = ids.compact().to(Context::cpu());     // ids already there cost nothing; those of a GPU are waited for
+  const int64_t* id = host.data<int64_t>();
   for (int64_t i = 0; i < rows; ++i)
     require_data(0 <= id[i] && id[i] < vocabulary, "embedding: ids{} is {}, but weight has V = {} rows; use the tokenizer that the model was made with",
                  place(ids.shape(), i), id[i], vocabulary);
@@ -56,19 +58,22 @@ Tensor Embedding::forward(const Tensor& weight, const Tensor& ids, Saved* kept) 
   const bool stored = weight.dtype() == DType::bf16;
   require(!stored || !kept, "embedding: weight {} is bf16 and has no gradient; for training convert the weights with to(DType::f32)", weight.shape());
   const Tensor y = weight.context().empty(shape, stored ? DType::f32 : weight.dtype());
-  if (stored) {
-    float* to = y.data<float>();
-    for (int64_t r = 0; r < rows; ++r) widen(weight.data<bf16>() + id[r] * width, to + r * width, width);
-    for (int64_t i = 0; i < rows * width; ++i) to[i] *= float(scale);
-    return y;
-  }
-  with_float(weight.dtype(), "embedding", [&]<class T>() {
-    const T* from = weight.data<T>();
-    T* to = y.data<T>();
-    parallel_for(rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, width)),
-                 [&](int64_t begin, int64_t end) { take_rows(from, id, to, width, T(scale), begin, end); });
-  });
-  if (kept) kept->ids = ids, kept->weight = weight.shape();
+  auto on_cpu = [&] {
+    if (stored) {
+      float* to = y.data<float>();
+      for (int64_t r = 0; r < rows; ++r) widen(weight.data<bf16>() + id[r] * width, to + r * width, width);
+      for (int64_t i = 0; i < rows * width; ++i) to[i] *= float(scale);
+      return;
+    }
+    with_float(weight.dtype(), "embedding", [&]<class T>() {
+      const T* from = weight.data<T>();
+      T* to = y.data<T>();
+      parallel_for(rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, width)),
+                   [&](int64_t begin, int64_t end) { take_rows(from, id, to, width, T(scale), begin, end); });
+    });
+  };
+  on_device(weight, on_cpu, [&] { cuda::embedding(weight, ids.compact().to(weight.context()), scale, y); });
+  if (kept) kept->ids = host, kept->weight = weight.shape();
   return y;
 }
 
@@ -78,13 +83,16 @@ Grads<2> Embedding::backward(Saved&& kept, Tensor&& g, const Needs<2>& need) con
   const Tensor d = need[0].into ? need[0].into : g.context().zeros(kept.weight, g.dtype());
   const int64_t width = kept.weight[1], rows = kept.ids.count(), strip = 16;   // a strip of columns is a cache line: threads share none
   const int64_t* id = kept.ids.data<int64_t>();
-  with_float(g.dtype(), "embedding", [&]<class T>() {
-    const T* from = g.data<T>();
-    T* to = d.data<T>();
-    parallel_for((width + strip - 1) / strip, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, rows * strip)), [&](int64_t begin, int64_t end) {
-      add_rows(from, id, to, rows, width, T(scale), padding_idx, begin * strip, std::min(width, end * strip));
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "embedding", [&]<class T>() {
+      const T* from = g.data<T>();
+      T* to = d.data<T>();
+      parallel_for((width + strip - 1) / strip, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, rows * strip)), [&](int64_t begin, int64_t end) {
+        add_rows(from, id, to, rows, width, T(scale), padding_idx, begin * strip, std::min(width, end * strip));
+      });
     });
-  });
+  };
+  on_device(g, on_cpu, [&] { cuda::embedding_backward(g, std::vector<int64_t>(id, id + rows), padding_idx, scale, d); });
   return {d, {}};
 }
 

@@ -8,6 +8,7 @@ namespace alinea {
 ///   dweight[v] = scale · Σ over the places where v stands of g; none for v = padding_idx (-1: no such row)
 /// Both contiguous; weight f32, f64, or bf16 (y is f32 then, and there is no gradient). Keeps ids. The gradient is added to `into` where there is one (only the rows that occur are touched), else it is dense.
 /// Each column is summed in the order of ids, so the result is the same for any number of threads. An id outside 0 … V-1 is bad data.
+/// ids may lie on the CPU while weight is on a GPU; ids on a GPU are waited for, since they are checked on the CPU.
 struct Embedding {
   int64_t padding_idx = -1;
   double scale = 1;

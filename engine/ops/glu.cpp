@@ -1,7 +1,9 @@
 #include "engine/ops/glu.h"
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vec.h"
+#include "engine/ops/cuda_kernels.h"
 
 namespace alinea {
 
@@ -51,15 +53,18 @@ int64_t half(const Shape& shape, int axis) {
 
 Tensor Glu::forward(const Tensor& x, Saved* kept) const {
   require(x.rank() >= 1 && x.size(axis) % 2 == 0, "glu: x is {}; axis {} must have an even size, it is split into value and gate", x.shape(), axis);
-  cpu_only(x, "glu");
   Shape shape = x.shape();
   shape[axis] /= 2;
   const Tensor y = x.context().empty(shape, x.dtype());
-  with_float(x.dtype(), "glu", [&]<class T>() {
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_for(y.count(), 16384, [&](int64_t begin, int64_t end) { glu_range(in, out, half(x.shape(), axis), begin, end); });
-  });
+  const int64_t n = half(x.shape(), axis);
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "glu", [&]<class T>() {
+      const T* in = x.data<T>();
+      T* out = y.data<T>();
+      parallel_for(y.count(), 16384, [&](int64_t begin, int64_t end) { glu_range(in, out, n, begin, end); });
+    });
+  };
+  on_device(x, on_cpu, [&] { cuda::glu(x, n, y); });
   if (kept) kept->x = x;
   return y;
 }
@@ -68,11 +73,15 @@ Grads<1> Glu::backward(Saved&& kept, Tensor&& g, const Needs<1>&) const {
   g = g.compact();
   const Tensor& x = kept.x;
   const Tensor d = x.sole_owner() ? x : x.context().empty(x.shape(), x.dtype());
-  with_float(x.dtype(), "glu", [&]<class T>() {
-    const T *in = x.data<T>(), *pg = g.data<T>();
-    T* out = d.data<T>();
-    parallel_for(g.count(), 16384, [&](int64_t begin, int64_t end) { glu_slope_range(in, pg, out, half(x.shape(), axis), begin, end); });
-  });
+  const int64_t n = half(x.shape(), axis);
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "glu", [&]<class T>() {
+      const T *in = x.data<T>(), *pg = g.data<T>();
+      T* out = d.data<T>();
+      parallel_for(g.count(), 16384, [&](int64_t begin, int64_t end) { glu_slope_range(in, pg, out, n, begin, end); });
+    });
+  };
+  on_device(x, on_cpu, [&] { cuda::glu_backward(x, g, n, d); });
   return {d};
 }
 

@@ -1,7 +1,10 @@
 #include "engine/ops/group_norm.h"
 
+#include <optional>
 #include <vector>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -112,7 +115,7 @@ void group_statistics(const std::vector<T>& means, const std::vector<T>& squares
 }  // namespace
 
 Tensor GroupNorm::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Saved* kept) const {
-  cpu_only(x, "group_norm");
+  same_device("group_norm", x, weight, bias);
   require(x.rank() == 3 && x.count() > 0, "group_norm: x is {}, it must be [B, T, C] with no size 0", x.shape());
   const int64_t B = x.size(0), steps = x.size(1), C = x.size(2);
   require(groups >= 1 && C % groups == 0, "group_norm: {} channels cannot be split into {} equal groups", C, groups);
@@ -121,21 +124,24 @@ Tensor GroupNorm::forward(const Tensor& x, const Tensor& weight, const Tensor& b
           weight.shape(), bias.dtype(), bias.shape());
   Context& context = x.context();
   const Tensor y = context.empty(x.shape(), x.dtype()), mean = context.empty({B, groups}, x.dtype()), rstd = context.empty({B, groups}, x.dtype());
-  with_float(x.dtype(), "group_norm", [&]<class T>() {
-    const int parts = std::max(1, threads_for(steps, row_grain(C)));
-    std::vector<T> means(size_t(parts * C)), squares(size_t(parts * C)), centre(static_cast<size_t>(C)), scale(static_cast<size_t>(C));
-    for (int64_t b = 0; b < B; ++b) {
-      const T* in = x.data<T>() + b * steps * C;
-      T *m = mean.data<T>() + b * groups, *r = rstd.data<T>() + b * groups, *out = y.data<T>() + b * steps * C;
-      for_parts(parts, steps, [&](int64_t p, int64_t begin, int64_t end) { moments(in, C, means.data() + p * C, squares.data() + p * C, begin, end); });
-      group_statistics(means, squares, parts, steps, C, groups, eps, m, r);
-      for (int64_t c = 0; c < C; ++c) {
-        const int64_t k = c / (C / groups);
-        centre[size_t(c)] = m[k], scale[size_t(c)] = r[k] * weight.data<T>()[c];
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "group_norm", [&]<class T>() {
+      const int parts = std::max(1, threads_for(steps, row_grain(C)));
+      std::vector<T> means(size_t(parts * C)), squares(size_t(parts * C)), centre(static_cast<size_t>(C)), scale(static_cast<size_t>(C));
+      for (int64_t b = 0; b < B; ++b) {
+        const T* in = x.data<T>() + b * steps * C;
+        T *m = mean.data<T>() + b * groups, *r = rstd.data<T>() + b * groups, *out = y.data<T>() + b * steps * C;
+        for_parts(parts, steps, [&](int64_t p, int64_t begin, int64_t end) { moments(in, C, means.data() + p * C, squares.data() + p * C, begin, end); });
+        group_statistics(means, squares, parts, steps, C, groups, eps, m, r);
+        for (int64_t c = 0; c < C; ++c) {
+          const int64_t k = c / (C / groups);
+          centre[size_t(c)] = m[k], scale[size_t(c)] = r[k] * weight.data<T>()[c];
+        }
+        for_parts(parts, steps, [&](int64_t, int64_t begin, int64_t end) { scale_steps(in, C, centre.data(), scale.data(), bias.data<T>(), out, begin, end); });
       }
-      for_parts(parts, steps, [&](int64_t, int64_t begin, int64_t end) { scale_steps(in, C, centre.data(), scale.data(), bias.data<T>(), out, begin, end); });
-    }
-  });
+    });
+  };
+  on_device(x, on_cpu, [&] { cuda::group_norm({x, {}, {}, weight, bias, y, mean, rstd}, groups, eps); });
   if (kept && (kept->needs[0] || kept->needs[1])) {
     kept->x = x, kept->mean = mean, kept->rstd = rstd;
     if (kept->needs[0]) kept->weight = weight;
@@ -149,47 +155,53 @@ Grads<3> GroupNorm::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) con
   const int64_t B = g.size(0), steps = g.size(1), C = g.size(2), width = C / groups;
   Grads<3> d;
   if (need[0]) d[0] = g.sole_owner() ? g : context.empty(g.shape(), g.dtype());
-  with_float(g.dtype(), "group_norm", [&]<class T>() {
-    const int parts = std::max(1, threads_for(steps, row_grain(C)));
-    const bool use_x = need[0] || need[1];
-    std::vector<T> centre(static_cast<size_t>(C)), scale(centre), slope(centre), shift(centre);
-    std::vector<double> dweight(size_t(C), 0.0), dbias(size_t(C), 0.0);
-    for (int64_t b = 0; b < B; ++b) {
-      const T *gb = g.data<T>() + b * steps * C, *xb = use_x ? kept.x.data<T>() + b * steps * C : nullptr;
-      const T *m = use_x ? kept.mean.data<T>() + b * groups : nullptr, *r = use_x ? kept.rstd.data<T>() + b * groups : nullptr;
-      for (int64_t c = 0; c < C && use_x; ++c) centre[size_t(c)] = m[c / width];
-      std::vector<T> plain(size_t(parts * C), T(0)), centred(size_t(parts * C), T(0));
-      for_parts(parts, steps, [&](int64_t p, int64_t begin, int64_t end) { sum_steps(gb, xb, C, centre.data(), plain.data() + p * C, centred.data() + p * C, begin, end); });
-      std::vector<double> mean_h(size_t(groups), 0.0), mean_hx(size_t(groups), 0.0);        // per group: mean of h and of h ⊙ x̂
-      for (int64_t c = 0; c < C; ++c) {
-        double sum = 0, sum_x = 0;
-        for (int64_t p = 0; p < parts; ++p) sum += plain[size_t(p * C + c)], sum_x += centred[size_t(p * C + c)];
-        const size_t k = size_t(c / width);
-        if (use_x) sum_x *= r[k];
-        dbias[size_t(c)] += sum, dweight[size_t(c)] += sum_x;
+  auto target_of = [&](const Need& wanted) { return wanted ? std::optional(GradTarget(wanted, Shape{C}, g.dtype(), context)) : std::nullopt; };
+  const auto to_weight = target_of(need[1]), to_bias = target_of(need[2]);
+  if (to_weight) d[1] = to_weight->tensor;
+  if (to_bias) d[2] = to_bias->tensor;
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "group_norm", [&]<class T>() {
+      const int parts = std::max(1, threads_for(steps, row_grain(C)));
+      const bool use_x = need[0] || need[1];
+      std::vector<T> centre(static_cast<size_t>(C)), scale(centre), slope(centre), shift(centre);
+      std::vector<double> dweight(size_t(C), 0.0), dbias(size_t(C), 0.0);
+      for (int64_t b = 0; b < B; ++b) {
+        const T *gb = g.data<T>() + b * steps * C, *xb = use_x ? kept.x.data<T>() + b * steps * C : nullptr;
+        const T *m = use_x ? kept.mean.data<T>() + b * groups : nullptr, *r = use_x ? kept.rstd.data<T>() + b * groups : nullptr;
+        for (int64_t c = 0; c < C && use_x; ++c) centre[size_t(c)] = m[c / width];
+        std::vector<T> plain(size_t(parts * C), T(0)), centred(size_t(parts * C), T(0));
+        for_parts(parts, steps, [&](int64_t p, int64_t begin, int64_t end) { sum_steps(gb, xb, C, centre.data(), plain.data() + p * C, centred.data() + p * C, begin, end); });
+        std::vector<double> mean_h(size_t(groups), 0.0), mean_hx(size_t(groups), 0.0);        // per group: mean of h and of h ⊙ x̂
+        for (int64_t c = 0; c < C; ++c) {
+          double sum = 0, sum_x = 0;
+          for (int64_t p = 0; p < parts; ++p) sum += plain[size_t(p * C + c)], sum_x += centred[size_t(p * C + c)];
+          const size_t k = size_t(c / width);
+          if (use_x) sum_x *= r[k];
+          dbias[size_t(c)] += sum, dweight[size_t(c)] += sum_x;
+          if (!need[0]) continue;
+          const double share = double(kept.weight.data<T>()[c]) / double(steps * width);
+          mean_h[k] += share * sum, mean_hx[k] += share * sum_x;
+        }
         if (!need[0]) continue;
-        const double share = double(kept.weight.data<T>()[c]) / double(steps * width);
-        mean_h[k] += share * sum, mean_hx[k] += share * sum_x;
+        for (int64_t c = 0; c < C; ++c) {
+          const size_t k = size_t(c / width), i = size_t(c);
+          scale[i] = r[k] * kept.weight.data<T>()[c], slope[i] = T(mean_hx[k]) * r[k] * r[k], shift[i] = T(mean_h[k]) * r[k];
+        }
+        T* out = d[0].template data<T>() + b * steps * C;
+        for_parts(parts, steps, [&](int64_t, int64_t begin, int64_t end) {
+          gradient_steps(gb, xb, C, centre.data(), scale.data(), slope.data(), shift.data(), out, begin, end);
+        });
       }
-      if (!need[0]) continue;
-      for (int64_t c = 0; c < C; ++c) {
-        const size_t k = size_t(c / width), i = size_t(c);
-        scale[i] = r[k] * kept.weight.data<T>()[c], slope[i] = T(mean_hx[k]) * r[k] * r[k], shift[i] = T(mean_h[k]) * r[k];
-      }
-      T* out = d[0].template data<T>() + b * steps * C;
-      for_parts(parts, steps, [&](int64_t, int64_t begin, int64_t end) {
-        gradient_steps(gb, xb, C, centre.data(), scale.data(), slope.data(), shift.data(), out, begin, end);
-      });
-    }
-    auto collect = [&](const Need& wanted, const std::vector<double>& sums) {
-      if (!wanted) return Tensor();
-      const GradTarget target(wanted, Shape{C}, g.dtype(), context);
-      T* to = target.tensor.data<T>();
-      for (int64_t c = 0; c < C; ++c) to[c] = (target.beta == 0 ? T(0) : to[c]) + T(sums[size_t(c)]);
-      return target.tensor;
-    };
-    d[1] = collect(need[1], dweight);
-    d[2] = collect(need[2], dbias);
+      auto collect = [&](const GradTarget& target, const std::vector<double>& sums) {
+        T* to = target.tensor.data<T>();
+        for (int64_t c = 0; c < C; ++c) to[c] = (target.beta == 0 ? T(0) : to[c]) + T(sums[size_t(c)]);
+      };
+      if (to_weight) collect(*to_weight, dweight);
+      if (to_bias) collect(*to_bias, dbias);
+    });
+  };
+  on_device(g, on_cpu, [&] {
+    cuda::group_norm_backward({g, kept.x, kept.weight, kept.mean, kept.rstd, {}, d[0], d[1], d[2], to_weight ? to_weight->beta : 0, to_bias ? to_bias->beta : 0}, groups);
   });
   return d;
 }

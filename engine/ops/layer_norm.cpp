@@ -1,7 +1,10 @@
 #include "engine/ops/layer_norm.h"
 
+#include <optional>
 #include <vector>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -81,7 +84,7 @@ ALINEA_KERNEL void backward_rows(const BackwardRows<T> a, T* dweight, T* dbias, 
 }
 
 void check(const Tensor& x, const Tensor& weight, const Tensor& bias, std::string_view op) {
-  cpu_only(x, op);
+  same_device(op, x, weight, bias);
   require(x.rank() >= 1 && x.shape().last() >= 1 && weight.shape() == Shape{x.shape().last()} && bias.shape() == weight.shape(),
           "{}: x is {}, weight {} and bias {}; weight and bias must be [C] with C the last axis of x, at least 1", op, x.shape(), weight.shape(), bias.shape());
   require(x.dtype() == weight.dtype() && x.dtype() == bias.dtype(), "{}: x is {}, weight {} and bias {}; all must have one dtype", op, x.dtype(),
@@ -92,11 +95,14 @@ void check(const Tensor& x, const Tensor& weight, const Tensor& bias, std::strin
 Tensor normalise(const Tensor& x, const Tensor& residual, const Tensor& sum, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& rstd,
                  double eps, std::string_view op) {
   const Tensor y = x.context().empty(x.shape(), x.dtype());
-  with_float(x.dtype(), op, [&]<class T>() {
-    auto at = [](const Tensor& t) { return t ? t.data<T>() : nullptr; };
-    const ForwardRows<T> rows{at(x), at(residual), at(weight), at(bias), at(sum), at(y), at(mean), at(rstd), x.shape().last(), T(eps)};
-    parallel_for(x.shape().rows(), row_grain(rows.n), [&](int64_t begin, int64_t end) { forward_rows(rows, begin, end); });
-  });
+  auto on_cpu = [&] {
+    with_float(x.dtype(), op, [&]<class T>() {
+      auto at = [](const Tensor& t) { return t ? t.data<T>() : nullptr; };
+      const ForwardRows<T> rows{at(x), at(residual), at(weight), at(bias), at(sum), at(y), at(mean), at(rstd), x.shape().last(), T(eps)};
+      parallel_for(x.shape().rows(), row_grain(rows.n), [&](int64_t begin, int64_t end) { forward_rows(rows, begin, end); });
+    });
+  };
+  on_device(x, on_cpu, [&] { cuda::layer_norm({x, residual, sum, weight, bias, y, mean, rstd}, eps); });
   return y;
 }
 
@@ -109,30 +115,36 @@ Tensor differentiate(Tensor&& g, Tensor&& add, const Tensor& x, const Tensor& we
   const int64_t rows = g.shape().rows(), n = g.shape().last();
   Tensor dx;
   if (want_dx) dx = g.sole_owner() ? g : add && add.sole_owner() ? add : context.empty(g.shape(), g.dtype());
-  with_float(g.dtype(), op, [&]<class T>() {
-    auto at = [](const Tensor& t) { return t ? t.data<T>() : nullptr; };
-    const BackwardRows<T> a{at(g), want_dx || need_weight ? at(x) : nullptr, at(weight), at(mean), at(rstd), at(add), at(dx), n};
-    const int parts = threads_for(rows, row_grain(n));
-    std::vector<T> partial(size_t(2 * parts * n), T(0));    // per thread Σ g ⊙ x̂ and Σ g, added in order
-    parallel_for(parts, 1, [&](int64_t first, int64_t last) {
-      for (int64_t p = first; p < last; ++p) {
-        T* sums = partial.data() + 2 * p * n;
-        backward_rows(a, need_weight ? sums : nullptr, need_bias ? sums + n : nullptr, rows * p / parts, rows * (p + 1) / parts);
-      }
+  auto target_of = [&](const Need& need) { return need ? std::optional(GradTarget(need, Shape{n}, g.dtype(), context)) : std::nullopt; };
+  const auto to_weight = target_of(need_weight), to_bias = target_of(need_bias);
+  if (to_weight) dweight = to_weight->tensor;
+  if (to_bias) dbias = to_bias->tensor;
+  auto on_cpu = [&] {
+    with_float(g.dtype(), op, [&]<class T>() {
+      auto at = [](const Tensor& t) { return t ? t.data<T>() : nullptr; };
+      const BackwardRows<T> a{at(g), want_dx || need_weight ? at(x) : nullptr, at(weight), at(mean), at(rstd), at(add), at(dx), n};
+      const int parts = threads_for(rows, row_grain(n));
+      std::vector<T> partial(size_t(2 * parts * n), T(0));  // per thread Σ g ⊙ x̂ and Σ g, added in order
+      parallel_for(parts, 1, [&](int64_t first, int64_t last) {
+        for (int64_t p = first; p < last; ++p) {
+          T* sums = partial.data() + 2 * p * n;
+          backward_rows(a, need_weight ? sums : nullptr, need_bias ? sums + n : nullptr, rows * p / parts, rows * (p + 1) / parts);
+        }
+      });
+      auto collect = [&](const GradTarget& target, int64_t offset) {
+        T* to = target.tensor.data<T>();
+        for (int64_t i = 0; i < n; ++i) {
+          T s = target.beta == 0 ? T(0) : to[i];
+          for (int p = 0; p < parts; ++p) s += partial[size_t(2 * p * n + offset + i)];
+          to[i] = s;
+        }
+      };
+      if (to_weight) collect(*to_weight, 0);
+      if (to_bias) collect(*to_bias, n);
     });
-    auto collect = [&](const Need& need, int64_t offset) {
-      if (!need) return Tensor();
-      const GradTarget target(need, Shape{n}, g.dtype(), context);
-      T* to = target.tensor.data<T>();
-      for (int64_t i = 0; i < n; ++i) {
-        T s = target.beta == 0 ? T(0) : to[i];
-        for (int p = 0; p < parts; ++p) s += partial[size_t(2 * p * n + offset + i)];
-        to[i] = s;
-      }
-      return target.tensor;
-    };
-    dweight = collect(need_weight, 0);
-    dbias = collect(need_bias, n);
+  };
+  on_device(g, on_cpu, [&] {
+    cuda::layer_norm_backward({g, x, weight, mean, rstd, add, dx, dweight, dbias, to_weight ? to_weight->beta : 0, to_bias ? to_bias->beta : 0});
   });
   return dx;
 }
@@ -160,6 +172,7 @@ std::array<Tensor, 2> ResidualLayerNorm::forward(const Tensor& x, const Tensor& 
   check(x, weight, bias, "residual_layer_norm");
   require(residual.shape() == x.shape() && residual.dtype() == x.dtype(), "residual_layer_norm: x is {} {} and residual is {} {}; they must be equal",
           x.dtype(), x.shape(), residual.dtype(), residual.shape());
+  same_device("residual_layer_norm", x, residual);
   const Tensor sum = x.context().empty(x.shape(), x.dtype());
   if (kept && (kept->needs[0] || kept->needs[1] || kept->needs[2])) {
     kept->sum = sum;

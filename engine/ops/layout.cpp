@@ -1,7 +1,9 @@
 #include "engine/ops/layout.h"
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/broadcast_axes.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/reduce.h"
 
 namespace alinea {
@@ -71,23 +73,25 @@ Grads<4> Concat::backward(Saved&& kept, Tensor&& g, const Needs<4>& need) const 
 }
 
 Tensor expand_to(const Tensor& x, const Shape& shape, double factor) {
-  cpu_only(x, "expand");
   const BroadcastAxes axes(x.shape(), shape, "expand");
   const Tensor y = x.context().empty(shape, x.dtype());
   if (y.count() == 0) return y;
-  with_float(x.dtype(), "expand", [&]<class T>() {
-    const T *in = x.data<T>(), scale = T(factor);
-    T* out = y.data<T>();
-    const int64_t inner = axes.inner, times = axes.repeated.count(), step = axes.inner_repeated ? 1 : inner;
-    parallel_for(axes.own.count() * times, std::max<int64_t>(1, 32768 / inner), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        T* to = out + axes.own.offset(i / times) + axes.repeated.offset(i % times);
-        const T* from = in + i / times * step;
-        if (axes.inner_repeated) std::fill_n(to, inner, *from * scale);
-        else for (int64_t k = 0; k < inner; ++k) to[k] = from[k] * scale;
-      }
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "expand", [&]<class T>() {
+      const T *in = x.data<T>(), scale = T(factor);
+      T* out = y.data<T>();
+      const int64_t inner = axes.inner, times = axes.repeated.count(), step = axes.inner_repeated ? 1 : inner;
+      parallel_for(axes.own.count() * times, std::max<int64_t>(1, 32768 / inner), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          T* to = out + axes.own.offset(i / times) + axes.repeated.offset(i % times);
+          const T* from = in + i / times * step;
+          if (axes.inner_repeated) std::fill_n(to, inner, *from * scale);
+          else for (int64_t k = 0; k < inner; ++k) to[k] = from[k] * scale;
+        }
+      });
     });
-  });
+  };
+  on_device(x, on_cpu, [&] { cuda::expand(x, factor, y); });
   return y;
 }
 

@@ -1,8 +1,10 @@
 #include "engine/ops/reduce.h"
 
+#include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/core/vec.h"
 #include "engine/ops/broadcast_axes.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/layout.h"
 
 namespace alinea {
@@ -73,33 +75,35 @@ T sum_all(const T* x, int64_t n, double factor) {
 }  // namespace
 
 Tensor sum_over(const Tensor& x, const Shape& shape, double factor) {
-  cpu_only(x, "sum");
   const BroadcastAxes axes(shape, x.shape(), "sum");
   const Tensor y = x.context().empty(shape, x.dtype());
   if (x.count() == 0) {
     y.zero();
     return y;
   }
-  with_float(x.dtype(), "sum", [&]<class T>() {
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    const int64_t outer = axes.own.count(), inner = axes.inner, work = inner * axes.repeated.count();
-    if (y.count() == 1) {
-      out[0] = sum_all(in, x.count(), factor);
-    } else if (axes.inner_repeated) {
-      parallel_for(outer, std::max<int64_t>(1, grain / work), [&](int64_t first, int64_t last) { sum_runs(in, out, axes, factor, first, last); });
-    } else if (outer >= threads()) {
-      parallel_for(outer, std::max<int64_t>(1, grain / work), [&](int64_t first, int64_t last) {
-        for (int64_t o = first; o < last; ++o) add_runs(in + axes.own.offset(o), out + o * inner, axes.repeated, T(factor), 0, inner);
-      });
-    } else {
-      const int64_t columns = std::max<int64_t>(lanes<T>, grain / axes.repeated.count());
-      for (int64_t o = 0; o < outer; ++o)
-        parallel_for(inner, columns, [&](int64_t begin, int64_t end) {
-          add_runs(in + axes.own.offset(o), out + o * inner, axes.repeated, T(factor), begin, end);
+  auto on_cpu = [&] {
+    with_float(x.dtype(), "sum", [&]<class T>() {
+      const T* in = x.data<T>();
+      T* out = y.data<T>();
+      const int64_t outer = axes.own.count(), inner = axes.inner, work = inner * axes.repeated.count();
+      if (y.count() == 1) {
+        out[0] = sum_all(in, x.count(), factor);
+      } else if (axes.inner_repeated) {
+        parallel_for(outer, std::max<int64_t>(1, grain / work), [&](int64_t first, int64_t last) { sum_runs(in, out, axes, factor, first, last); });
+      } else if (outer >= threads()) {
+        parallel_for(outer, std::max<int64_t>(1, grain / work), [&](int64_t first, int64_t last) {
+          for (int64_t o = first; o < last; ++o) add_runs(in + axes.own.offset(o), out + o * inner, axes.repeated, T(factor), 0, inner);
         });
-    }
-  });
+      } else {
+        const int64_t columns = std::max<int64_t>(lanes<T>, grain / axes.repeated.count());
+        for (int64_t o = 0; o < outer; ++o)
+          parallel_for(inner, columns, [&](int64_t begin, int64_t end) {
+            add_runs(in + axes.own.offset(o), out + o * inner, axes.repeated, T(factor), begin, end);
+          });
+      }
+    });
+  };
+  on_device(x, on_cpu, [&] { cuda::sum_over(x, axes, factor, y); });
   return y;
 }
 

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_losses.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -72,13 +74,11 @@ double merge(const Part<T>* parts, int64_t n, int64_t k, TopK::Entry* to) {
   return (most == lowest<T> ? 0.0 : double(most)) + std::log(total);
 }
 
-}  // namespace
-
-TopK::Result TopK::forward(const Tensor& x) const {
-  require(x.rank() == 2 && k >= 1 && k <= x.size(1), "top_k: x is {} and k is {}; x must be [R, C] and k from 1 to C", x.shape(), k);
-  cpu_only(x, "top_k");
+TopK::Result top_k(const TopK& op, const Tensor& x) {
+  const int64_t k = op.k;
+  const bool log_sum = op.log_sum;
   const int64_t rows = x.size(0), width = x.size(1), parts = std::min<int64_t>(threads(), std::max<int64_t>(1, width / 4096));
-  Result out;
+  TopK::Result out;
   out.entries.resize(size_t(rows * k));
   out.log_sums.resize(log_sum ? size_t(rows) : 0);
   with_float(x.dtype(), "top_k", [&]<class T>() {
@@ -101,6 +101,14 @@ TopK::Result TopK::forward(const Tensor& x) const {
     }
   });
   return out;
+}
+
+}  // namespace
+
+TopK::Result TopK::forward(const Tensor& x) const {
+  require(x.rank() == 2 && k >= 1 && k <= x.size(1), "top_k: x is {} and k is {}; x must be [R, C] and k from 1 to C", x.shape(), k);
+  auto on_cpu = [&] { return top_k(*this, x); };
+  return on_device(x, on_cpu, [&] { return cuda::top_k(*this, x); });
 }
 
 }  // namespace alinea

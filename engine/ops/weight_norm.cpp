@@ -3,6 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -57,47 +59,51 @@ void combine_rows(const T* a, const std::vector<T>& p, const T* b, const std::ve
 }  // namespace
 
 Tensor WeightNorm::forward(const Tensor& v, const Tensor& g, Saved* kept) const {
-  cpu_only(v, "weight_norm");
+  same_device("weight_norm", v, g);
   require(v.rank() == 3 && g.shape() == Shape{1, 1, v.size(2)} && v.dtype() == g.dtype(),
           "weight_norm: v is {} {} and g {} {}; v must be [O, C, K] and g [1, 1, K] of one dtype", v.dtype(), v.shape(), g.dtype(), g.shape());
   const int64_t K = v.size(2), rows = v.size(0) * v.size(1);
-  const Tensor w = v.context().empty(v.shape(), v.dtype());
-  with_float(v.dtype(), "weight_norm", [&]<class T>() {
-    const T* in = v.data<T>();
-    std::vector<double> lengths = all_tap_sums(in, in, K, rows);
-    std::vector<T> scale(static_cast<size_t>(K));
-    for (size_t k = 0; k < scale.size(); ++k) {
-      lengths[k] = std::sqrt(lengths[k]);
-      scale[k] = T(double(g.data<T>()[k]) / lengths[k]);
-    }
-    combine_rows<T>(in, scale, nullptr, {}, w.data<T>(), K, rows);
-    if (kept) *kept = {kept->needs, v, g, v.context().from(lengths.data(), {K})};
-  });
+  const Tensor w = v.context().empty(v.shape(), v.dtype()), lengths = v.context().empty({K}, DType::f64);
+  auto on_cpu = [&] {
+    with_float(v.dtype(), "weight_norm", [&]<class T>() {
+      const T* in = v.data<T>();
+      const std::vector<double> squares = all_tap_sums(in, in, K, rows);
+      std::vector<T> scale(static_cast<size_t>(K));
+      for (size_t k = 0; k < scale.size(); ++k) {
+        double& length = lengths.data<double>()[k];
+        length = std::sqrt(squares[k]);
+        scale[k] = T(double(g.data<T>()[k]) / length);
+      }
+      combine_rows<T>(in, scale, nullptr, {}, w.data<T>(), K, rows);
+    });
+  };
+  on_device(v, on_cpu, [&] { cuda::weight_norm(v, g, lengths, w); });
+  if (kept) *kept = {kept->needs, v, g, lengths};
   return w;
 }
 
 Grads<2> WeightNorm::backward(Saved&& kept, Tensor&& d, const Needs<2>& need) const {
   d = d.compact();
-  Context& context = d.context();
   const int64_t K = d.size(2), rows = d.size(0) * d.size(1);
   Grads<2> grads;
-  with_float(d.dtype(), "weight_norm", [&]<class T>() {
-    const T *v = kept.v.data<T>(), *g = kept.g.data<T>(), *dw = d.data<T>();
-    const double* n = kept.lengths.data<double>();
-    const std::vector<double> s = all_tap_sums(dw, v, K, rows);
-    if (need[1]) {
-      grads[1] = context.empty(kept.g.shape(), d.dtype());
-      for (int64_t k = 0; k < K; ++k) grads[1].template data<T>()[k] = T(s[size_t(k)] / n[k]);
-    }
-    if (!need[0]) return;
-    std::vector<T> scale(static_cast<size_t>(K)), along(scale);
-    for (int64_t k = 0; k < K; ++k) {
-      scale[size_t(k)] = T(double(g[k]) / n[k]);
-      along[size_t(k)] = T(double(g[k]) * s[size_t(k)] / (n[k] * n[k] * n[k]));
-    }
-    grads[0] = d.sole_owner() ? d : context.empty(d.shape(), d.dtype());
-    combine_rows<T>(dw, scale, v, along, grads[0].template data<T>(), K, rows);
-  });
+  if (need[1]) grads[1] = d.context().empty(kept.g.shape(), d.dtype());
+  if (need[0]) grads[0] = d.sole_owner() ? d : d.context().empty(d.shape(), d.dtype());
+  auto on_cpu = [&] {
+    with_float(d.dtype(), "weight_norm", [&]<class T>() {
+      const T *v = kept.v.data<T>(), *g = kept.g.data<T>(), *dw = d.data<T>();
+      const double* n = kept.lengths.data<double>();
+      const std::vector<double> s = all_tap_sums(dw, v, K, rows);
+      for (int64_t k = 0; k < K && need[1]; ++k) grads[1].template data<T>()[k] = T(s[size_t(k)] / n[k]);
+      if (!need[0]) return;
+      std::vector<T> scale(static_cast<size_t>(K)), along(scale);
+      for (int64_t k = 0; k < K; ++k) {
+        scale[size_t(k)] = T(double(g[k]) / n[k]);
+        along[size_t(k)] = T(double(g[k]) * s[size_t(k)] / (n[k] * n[k] * n[k]));
+      }
+      combine_rows<T>(dw, scale, v, along, grads[0].template data<T>(), K, rows);
+    });
+  };
+  on_device(d, on_cpu, [&] { cuda::weight_norm_backward(d, kept.v, kept.g, kept.lengths, grads[1], grads[0]); });
   return grads;
 }
 

@@ -7,7 +7,11 @@
 #include "engine/blas/gemm.h"
 #include "engine/core/device.h"
 #include "engine/ops/accumulate.h"
+#include "engine/ops/adamw.h"
+#include "engine/ops/cross_entropy.h"
+#include "engine/ops/reduce.h"
 #include "engine/ops/softmax.h"
+#include "engine/ops/top_k.h"
 
 using namespace alinea;
 
@@ -16,10 +20,14 @@ namespace {
 const bool no_gpu = cuda_device_count() == 0;
 
 // Rows of the op table that run on the GPU.
-const char* const gpu_ops[] = {"relu", "gelu", "silu", "sigmoid", "tanh", "exp", "log", "scale", "add_scalar", "add", "sub", "mul", "div", "add_bias_gelu",
-                               "softmax", "log_softmax", "matmul", "linear", "reshape", "permute", "slice", "concat",
-                               "attention", "attention_scores", "attention_context", "chunk_beta", "conv1d", "conv2d", "literal", "lookback_beta", "monotonic_alpha",
-                               "structured_attention"};
+const char* const gpu_ops[] = {
+    "relu", "gelu", "silu", "sigmoid", "tanh", "exp", "log", "scale", "add_scalar", "add", "sub", "mul", "div", "add_bias_gelu", "softmax", "log_softmax", "matmul", "linear",
+    "reshape", "permute", "slice", "concat",
+    "attention", "attention_scores", "attention_context", "chunk_beta", "conv1d", "conv2d", "literal", "lookback_beta", "monotonic_alpha", "structured_attention",
+    "adamw", "alignment_variance", "average_lagging", "avg_pool_time", "cross_entropy", "ctc_loss", "differentiable_average_lagging", "dropout", "embedding", "expand", "expected_delay", "glu",
+    "group_norm", "head_pool", "layer_norm", "mask_frames", "mean", "residual_layer_norm", "sum", "sum_to",
+    "weight_norm",
+};
 
 Tensor random_input(const Fill& fill, Draw& draw) {
   std::vector<double> v(size_t(fill.shape.count()));
@@ -54,6 +62,7 @@ std::vector<std::vector<double>> outputs_and_gradients(const OpRow& row, const O
     for (size_t i = 0; i < w.size(); ++i) w[i] = std::cos(double(i) + 1);
     weights.push_back(Context::cpu().from(w.data(), y.shape()).to(dtype).to(context));
   }
+  if (!row.differentiable) return result;
   tape.backward(outputs, std::move(weights));
   for (const auto& [name, variable] : inputs) {
     if (!variable.needs_grad()) continue;
@@ -176,5 +185,52 @@ TEST_CASE("cuda: long rows of softmax, and rows that a mask leaves nothing to" *
     for (size_t i = 0; i < got.size(); ++i) CHECK((got[i] == want[i] || std::abs(got[i] - want[i]) <= 1e-10));
     CHECK(difference(LogSoftmax{}.backward(std::move(log_there), g.to(gpu), {})[0].values<double>(),
                      LogSoftmax{}.backward(std::move(log_here), g.clone(), {})[0].values<double>()) <= 1e-10);
+  }
+}
+
+TEST_CASE("cuda: tensors without elements" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  const Tensor x = gpu.empty({0, 5}, DType::f32);
+  CHECK(Softmax{}.forward(x, nullptr).values<double>().empty());
+  CHECK(x.to(DType::f64).clone().values<double>().empty());
+  for (const double v : sum_over(x, {1, 5}).values<double>()) CHECK(v == 0);
+  CHECK(sum_of_squares(x) == 0);
+}
+
+TEST_CASE("cuda: the best of rows with equal, infinite and missing numbers, and the logarithm of their sum" * doctest::skip(no_gpu)) {
+  for (const int64_t n : {5, 33, 3000}) {
+    auto v = counting(3 * n);                                // every number stands several times in a long row
+    for (int64_t i = 0; i < n; ++i) v[size_t(n + i)] = i == 1 ? 2.5 : -INFINITY;
+    v[size_t(2 * n)] = NAN;
+    const Tensor x = Context::cpu().from(v.data(), {3, n});
+    for (const bool log_sum : {false, true}) {
+      const TopK op{.k = 5, .log_sum = log_sum};
+      const auto got = op.forward(x.to(Context::cuda())), want = op.forward(x);
+      for (size_t i = 0; i < want.entries.size(); ++i) {
+        CHECK(got.entries[i].value == want.entries[i].value);
+        CHECK(got.entries[i].column == want.entries[i].column);
+      }
+      REQUIRE(got.log_sums.size() == want.log_sums.size());
+      for (size_t r = 0; r < want.log_sums.size() && r < 2; ++r) CHECK(std::abs(got.log_sums[r] - want.log_sums[r]) <= 1e-9);
+    }
+  }
+}
+
+TEST_CASE("cuda: sums, norms and losses of many elements and long rows" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  for (const int64_t n : {1, 1023, 3001}) {
+    CAPTURE(n);
+    const Tensor x = Context::cpu().from(counting(70 * n).data(), {70, n}), y = x.to(gpu);
+    CHECK(sum_of_squares(y) == doctest::Approx(sum_of_squares(x)).epsilon(1e-13));
+    for (const Shape& shape : {Shape{1, 1}, Shape{70, 1}, Shape{1, n}}) CHECK(difference(sum_over(y, shape).values<double>(), sum_over(x, shape).values<double>()) <= 1e-12);
+    Draw draw(RandomKey{5});
+    std::vector<int64_t> ids(70);
+    for (int64_t& id : ids) id = draw.integer(0, n - 1);
+    const Tensor target = Context::cpu().from(ids.data(), {70});
+    CrossEntropy::Saved here, there;
+    const CrossEntropy op{.smoothing = 0.1};
+    CHECK(difference(op.forward(y.clone(), target, &there).values<double>(), op.forward(x.clone(), target, &here).values<double>()) <= 1e-12);
+    const Tensor one = Context::cpu().full({}, DType::f64, 1);
+    CHECK(difference(op.backward(std::move(there), one.to(gpu), {})[0].values<double>(), op.backward(std::move(here), one.clone(), {})[0].values<double>()) <= 1e-12);
   }
 }
