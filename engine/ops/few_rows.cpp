@@ -12,7 +12,7 @@ constexpr int outputs_at_once = 4, rows_at_once = 6;          // the sums of a t
 /// One product: W is T or bf16.
 template <class T, class W>
 struct Product {
-  const T* x;                                               // rows in the order of `paired`
+  const T* x;                                               // with bf16 weights, rows in the order of pair_all
   const W* weight;
   const T* bias;
   T* y;
@@ -44,13 +44,15 @@ ALINEA_INLINE Vec<T> rest_wide(const W* row, int64_t i, int64_t end) {
   return v;
 }
 
-template <class T>
-void paired(const T* from, T* to, int64_t n) {
-  constexpr int64_t L = lanes<T>;
+ALINEA_KERNEL void pair_all(const float* from, float* to, int64_t n) {
+  constexpr int64_t L = lanes<float>;
   int64_t i = 0;
-  for (; i + 2 * L <= n; i += 2 * L)
-    for (int64_t k = 0; k < L; ++k) to[i + k] = from[i + 2 * k], to[i + L + k] = from[i + 2 * k + 1];
-  std::copy(from + i, from + n, to + i);
+  for (; i + 2 * L <= n; i += 2 * L) {
+    const Vec<float> a = load(from + i), b = load(from + i + L);
+    store(to + i, __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
+    store(to + i + L, __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31));
+  }
+  for (; i < n; ++i) to[i] = from[i];
 }
 
 // Rows r … r + R - 1 of outputs o … o + N - 1. Meanwhile the next outputs' weights are called for, a share in each of the passes over
@@ -148,7 +150,7 @@ Tensor few_rows_linear(const Tensor& x, const Tensor& weight, const Tensor& bias
     if (weight.dtype() == x.dtype()) return run(Product<T, T>{x.data<T>(), weight.data<T>(), b, y.data<T>(), rows, in, out, activation});
     if constexpr (std::is_same_v<T, float>) {
       const Tensor order = x.context().empty(x.shape(), x.dtype());
-      for (int64_t r = 0; r < rows; ++r) paired(x.data<T>() + r * in, order.data<T>() + r * in, in);
+      for (int64_t r = 0; r < rows; ++r) pair_all(x.data<T>() + r * in, order.data<T>() + r * in, in);
       run(Product<T, bf16>{order.data<T>(), weight.data<bf16>(), b, y.data<T>(), rows, in, out, activation});
     }
   });
