@@ -66,6 +66,8 @@ TEST_CASE("wav2vec2: group norm, norm after each block") { check_ctc_case("w2v2_
 TEST_CASE("wav2vec2: layer norm, gated convolutions at the end") { check_ctc_case("w2v2_adapter"); }
 TEST_CASE("wav2vec2: norm before each block, adapters per language") { check_ctc_case("w2v2_mms"); }
 
+TEST_CASE("wav2vec2: a file of older days, pytorch_model.bin with weight_g and weight_v") { check_ctc_case("w2v2_oldbin"); }
+
 TEST_CASE("wav2vec2: lengths before and after the adapter") {
   Wav2Vec2Config c;
   CHECK(c.receptive_field() == 400);

@@ -16,7 +16,7 @@ inline Wav2Vec2Config config_of(const GoldenCase& golden) {
 template <class Model>
 Model load(const GoldenCase& golden, const Wav2Vec2Config& config) {
   Model model(Context::cpu(), config, RandomKey::deferred());
-  load_weights(model, Checkpoint::open(golden.file("model.safetensors")));
+  load_weights(model, Checkpoint::open(golden.directory()));
   return model;
 }
 
