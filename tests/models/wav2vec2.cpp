@@ -141,3 +141,20 @@ TEST_CASE("wav2vec2: a training step is a function of its key; layers are droppe
   Tape tape;
   CHECK(again.forward(wave, {1500, 1100}, labels, {}, {.tape = &tape, .key = RandomKey{1}, .training = true}).loss.value().item() == first);
 }
+
+TEST_CASE("wav2vec2: the convolutions of a fresh model neither shrink nor blow up the wave") {
+  Wav2Vec2Config c;
+  c.conv_dim = std::vector<int64_t>(7, 48);
+  c.hidden_size = 16, c.num_hidden_layers = 1, c.num_attention_heads = 2, c.intermediate_size = 16;
+  c.num_conv_pos_embeddings = 4, c.num_conv_pos_embedding_groups = 2;
+  Wav2Vec2 model(Context::cpu(), c, RandomKey{7});
+  Draw draw(RandomKey{1});
+  std::vector<float> wave(8000);
+  for (float& x : wave) x = float(draw.normal());
+  double squares = 0;
+  const auto features = model.forward(Context::cpu().from(wave.data(), {1, 8000}), {}, {}).conv_features.value().values<float>();
+  for (const float x : features) squares += double(x) * x;
+  const double size = std::sqrt(squares / double(features.size()));
+  CHECK(size > 0.1);
+  CHECK(size < 3);
+}
