@@ -18,12 +18,19 @@ std::vector<int32_t> sizes_of(const std::vector<std::vector<int32_t>>& rows) {
   return sizes;
 }
 
-/// decoder_in, labels and target_lengths of either batch.
+/// decoder_in, labels and target_lengths of any batch.
 template <class Batch>
 void add_targets(Batch& batch, const std::vector<std::vector<int32_t>>& labels, const std::vector<std::vector<int32_t>>& decoder_in, int64_t pad, Context& context) {
   batch.target_lengths = sizes_of(labels);
   batch.decoder_in = padded(decoder_in, pad, context);
   batch.labels = padded(labels, -100, context);
+}
+
+template <class Batch>
+void add_targets(Batch& batch, const std::vector<std::vector<int32_t>>& labels, const Tokenizer& tokenizer, int64_t pad, Context& context) {
+  std::vector<std::vector<int32_t>> decoder_in;
+  for (const auto& row : labels) decoder_in.push_back(tokenizer.decoder_input(row));
+  add_targets(batch, labels, decoder_in, pad, context);
 }
 
 }  // namespace
@@ -49,17 +56,26 @@ SourceTokens source_tokens(const std::vector<std::vector<int32_t>>& sentences, C
 }
 
 TextBatch text_batch(const TextDataset& data, std::span<const int64_t> indices, Context& context, const TransformerConfig& config) {
-  std::vector<std::vector<int32_t>> sources, labels, decoder_in;
-  for (const int64_t i : indices) {
-    sources.push_back(data.source(i)), labels.push_back(data.labels(i));
-    decoder_in.push_back(data.tokenizer().decoder_input(data.labels(i)));
-  }
+  std::vector<std::vector<int32_t>> sources, labels;
+  for (const int64_t i : indices) sources.push_back(data.source(i)), labels.push_back(data.labels(i));
   TextBatch batch;
   SourceTokens source = source_tokens(sources, context, config);
   batch.source = std::move(source.ids);
   batch.source_lengths = std::move(source.lengths);
-  add_targets(batch, labels, decoder_in, config.pad_token, context);
+  add_targets(batch, labels, data.tokenizer(), config.pad_token, context);
   return batch;
+}
+
+void to_device(const HostWaves& host, const std::vector<std::vector<int32_t>>& labels, const Tokenizer& tokenizer, int64_t pad, Context& context, WaveBatch& batch) {
+  batch.samples = context.from(host.values.data(), {host.B, host.N});
+  batch.lengths = host.visible();
+  add_targets(batch, labels, tokenizer, pad, context);
+}
+
+void to_device(const HostWaves& host, const std::vector<std::vector<int32_t>>& labels, const Tokenizer& tokenizer, int64_t pad, Context& context, S2TBatch& batch) {
+  batch.features = context.from(host.values.data(), {host.B, host.N, host.width});
+  batch.frames = host.lengths;
+  add_targets(batch, labels, tokenizer, pad, context);
 }
 
 }  // namespace alinea

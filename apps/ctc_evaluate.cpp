@@ -34,21 +34,15 @@ Tensor ctc_labels(const CtcTokenizer& tokenizer, const std::vector<std::string>&
   return context.from(labels.data(), {int64_t(texts.size()), int64_t(longest)});
 }
 
-std::vector<int32_t> visible_lengths(const Wav2Vec2Config& config, const HostWaves& batch) {
-  return extractor_of(config).return_attention_mask ? batch.lengths : std::vector<int32_t>();
-}
-
 FeatureExtractor extractor_of(const Wav2Vec2Config& config) { return {.return_attention_mask = config.feat_extract_norm == "layer"}; }
 
 CtcScores evaluate_ctc(Wav2Vec2ForCTC& model, Context& context, const WaveDataset& data, const CtcTokenizer& tokenizer,
                        int64_t utterances) {
   const int64_t count = utterances > 0 ? std::min(utterances, data.size()) : data.size();
-  const bool masked = extractor_of(model.config()).return_attention_mask;
   CtcScores scores;
-  for (const auto& indices : plan_in_order(count, masked ? 8 : 1)) {
+  for (const auto& indices : plan_in_order(count, data.features().return_attention_mask ? 8 : 1)) {
     const HostWaves batch = load_waves(data, indices);
-    const auto out =
-        model.forward(context.from(batch.samples.data(), {batch.B, batch.N}), visible_lengths(model.config(), batch), {}, {}, {});
+    const auto out = model.forward(context.from(batch.values.data(), {batch.B, batch.N}), batch.visible(), {}, {}, {});
     const CtcTargets targets(ctc_labels(tokenizer, batch.texts, context), model.config().pad_token_id);
     const CtcLoss loss{.blank = model.config().pad_token_id,
                        .zero_infinity = true,

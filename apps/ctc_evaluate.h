@@ -13,11 +13,8 @@ namespace alinea {
 /// i64 [B, longest], filled with -100.
 Tensor ctc_labels(const CtcTokenizer& tokenizer, const std::vector<std::string>& texts, Context& context);
 
-/// Real samples of each utterance, for models that see a padding mask. Models whose first convolution is normalised over the whole row
-/// (feat_extract_norm "group") were trained without one: nothing for them.
-std::vector<int32_t> visible_lengths(const Wav2Vec2Config& config, const HostWaves& batch);
-
-/// What turns sound into such a model's input: normalised samples, with a mask where the model was trained with one.
+/// What turns sound into such a model's input: normalised samples, with a mask of the padding, but for models whose first convolution is
+/// normalised over the whole row (feat_extract_norm "group"): they were trained without one.
 FeatureExtractor extractor_of(const Wav2Vec2Config& config);
 
 struct CtcScores {

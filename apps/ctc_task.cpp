@@ -22,10 +22,8 @@ CtcTask::CtcTask(Context& context, const CtcTrainConfig& config, const std::file
     : context_(context),
       config_(config),
       tokenizer_(TokenizerFiles(config.data)),
-      train_(WaveDataset::open(config.data, "train", config.waves.selection(false, true, config.seed))),
-      dev_(WaveDataset::open(
-          config.data, "dev",
-          WaveConfig{.min_seconds = config.waves.min_seconds, .max_seconds = config.waves.max_seconds}.selection(false, true, 0))),
+      train_(WaveDataset::open(config.data, "train", config.waves.selection(false, true, config.seed, extractor_of(config.model)))),
+      dev_(WaveDataset::open(config.data, "dev", config.waves.all(false, true, extractor_of(config.model)))),
       batches_(train_, config.waves.batch_seconds, RandomKey{uint64_t(config.seed)}.child("data")) {
   config_.check();
   make_model(init);
@@ -61,9 +59,8 @@ BatchLoss CtcTask::next_loss(const Pass& pass) {
     options.mask_channels = context_.zeros({batch.B, config_.model.hidden_size}, DType::u8);
   }
   const Tensor labels = ctc_labels(tokenizer_, batch.texts, context_);
-  const auto out = model_->forward(context_.from(batch.samples.data(), {batch.B, batch.N}), visible_lengths(config_.model, batch), labels,
-                                   options, pass);
-  BatchLoss loss{out.loss, {double(out.too_long), batch.seconds()}};
+  const auto out = model_->forward(context_.from(batch.values.data(), {batch.B, batch.N}), batch.visible(), labels, options, pass);
+  BatchLoss loss{out.loss, {double(out.too_long), batch.seconds}};
   for (const int32_t n : CtcTargets(labels, config_.model.pad_token_id).lengths) loss.tokens += n;
   return loss;
 }

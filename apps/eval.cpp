@@ -6,6 +6,7 @@
 #include "apps/decoding_options.h"
 #include "apps/evaluate.h"
 #include "apps/run_directory.h"
+#include "apps/sound_evaluate.h"
 #include "apps/task.h"
 #include "apps/text_evaluate.h"
 #include "engine/core/files.h"
@@ -53,16 +54,11 @@ std::string data_folder(const EvalOptions& o) {
   return !o.data.empty() ? o.data : data_of_run(o.run);
 }
 
-int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& context) {
-  o.decoding.refuse_speech_options();
-  const auto model = load_text_model(path, context);
-  const TextDataset data = TextDataset::open(data_folder(o), o.split, open_tokenizer(path));
-  const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
+double seconds_since(std::chrono::steady_clock::time_point begin) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
+
+// What was written for a test set, with its scores: to a folder, and as JSON or a table.
+int report_text(const EvalOptions& o, const GenerationConfig& decoding, const std::vector<std::string>& hypotheses, const TextScores& s, double loss, double seconds) {
   const std::string system = decoding.num_beams == 1 ? "greedy" : fmt::format("beam {}", decoding.num_beams);
-  const auto begin = std::chrono::steady_clock::now();
-  const auto hypotheses = translate_split(*model, context, data, decoding, o.limit);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), loss = text_loss(*model, context, data);
-  const TextScores s = score_text(hypotheses, data);
   const nlohmann::ordered_json row = {{"system", system}, {"sentences", hypotheses.size()}, {"bleu", s.bleu}, {"bleu_signature", s.bleu_signature}, {"chrf", s.chrf}, {"chrf_signature", s.chrf_signature},
                                       {"loss", loss}, {"perplexity", std::exp(loss)}, {"sentences_per_second", double(hypotheses.size()) / seconds}};
   if (!o.out.empty()) {
@@ -80,10 +76,36 @@ int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& 
   return 0;
 }
 
+int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& context) {
+  o.decoding.refuse_speech_options();
+  const auto model = load_text_model(path, context);
+  const TextDataset data = TextDataset::open(data_folder(o), o.split, open_tokenizer(path));
+  const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto hypotheses = translate_split(*model, context, data, decoding, o.limit);
+  const double seconds = seconds_since(begin);
+  return report_text(o, decoding, hypotheses, score_text(hypotheses, data), text_loss(*model, context, data), seconds);
+}
+
+// Speech by a model of Hugging Face's parts; the time includes the teacher-forced loss.
+template <class Model>
+int eval_sounds(const EvalOptions& o, const std::filesystem::path& path, Context& context, Model& model) {
+  o.decoding.refuse_speech_options();
+  const auto tokenizer = open_tokenizer(path);
+  const WaveDataset data = WaveDataset::open(data_folder(o), o.split, {.max_seconds = 1e6, .transcribed = true, .features = FeatureExtractor::open(path)});
+  const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
+  const auto begin = std::chrono::steady_clock::now();
+  const SoundScores s = evaluate_sounds(model, context, data, *tokenizer, decoding, o.limit);
+  return report_text(o, decoding, s.hypotheses, s.text, s.loss, seconds_since(begin));
+}
+
 int eval(const EvalOptions& o) {
   Context& context = context_of(o.common);
   const auto path = model_path(o.run, !o.last);
-  if (is_text_model(model_type_of(path))) return eval_text(o, path, context);
+  const std::string type = model_type_of(path);
+  if (is_text_model(type)) return eval_text(o, path, context);
+  if (type == SpeechEncoderDecoderConfig().model_type) return eval_sounds(o, path, context, *load_speech_translation(path, context));
+  if (type == "speech_to_text") return eval_sounds(o, path, context, *load_model(path, context));
   o.decoding.refuse_text_options();
   const auto model = load_model(path, context);
   const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");

@@ -65,10 +65,8 @@ void Tally::add(const Wav2Vec2ForPreTraining::Output& out, const Wav2Vec2Config&
 PretrainingTask::PretrainingTask(Context& context, const PretrainingConfig& config, const std::filesystem::path& init)
     : context_(context),
       config_((config.check(), config)),
-      train_(WaveDataset::open(config.data, "train", config.waves.selection(true, false, config.seed))),
-      dev_(WaveDataset::open(
-          config.data, "dev",
-          WaveConfig{.min_seconds = config.waves.min_seconds, .max_seconds = config.waves.max_seconds}.selection(true, false, 0))),
+      train_(WaveDataset::open(config.data, "train", config.waves.selection(true, false, config.seed, extractor_of(config.model)))),
+      dev_(WaveDataset::open(config.data, "dev", config.waves.all(true, false, extractor_of(config.model)))),
       batches_(train_, config.waves.batch_seconds, RandomKey{uint64_t(config.seed)}.child("data")),
       names_{"contrastive", "diversity", "perplexity", "accuracy", "temperature", "masked_frames", "audio_seconds"} {
   model_ = std::make_unique<Wav2Vec2ForPreTraining>(context_, config_.model, RandomKey{uint64_t(config_.seed)}.child("model"));
@@ -86,7 +84,7 @@ Config PretrainingTask::resolved() const {
 BatchLoss PretrainingTask::next_loss(const Pass& pass) {
   const HostWaves batch = batches_.next();
   const double temperature = config_.temperature.at(pass.step);
-  const auto out = model_->forward(context_.from(batch.samples.data(), {batch.B, batch.N}), visible_lengths(config_.model, batch),
+  const auto out = model_->forward(context_.from(batch.values.data(), {batch.B, batch.N}), batch.visible(),
                                    {.temperature = temperature, .feature_penalty = config_.feature_penalty}, pass);
   require_data(
       out.masked > 0,
@@ -97,7 +95,7 @@ BatchLoss PretrainingTask::next_loss(const Pass& pass) {
   BatchLoss loss{scale(out.loss, 1.0 / p.frames), {}, out.masked};
   loss.terms = {
       p.contrastive / p.frames, p.diversity / p.frames, p.perplexity / p.frames, 100 * p.correct / p.frames, temperature, p.frames,
-      batch.seconds()};
+      batch.seconds};
   for (size_t g = 0; g < p.codes.size(); ++g) loss.terms.push_back(p.codes_used(g, config_.model));
   return loss;
 }
@@ -110,7 +108,7 @@ Validation PretrainingTask::validate(int64_t, std::span<const double>) {
   uint64_t number = 0;
   for (const auto& indices : plan_in_order(count, 8)) {
     const HostWaves batch = load_waves(dev_, indices);
-    p.add(model_->forward(context_.from(batch.samples.data(), {batch.B, batch.N}), visible_lengths(config_.model, batch), {},
+    p.add(model_->forward(context_.from(batch.values.data(), {batch.B, batch.N}), batch.visible(), {},
                           Pass{.key = key.child(number++)}),
           config_.model);
   }

@@ -3,6 +3,7 @@
 #include "apps/ctc_task.h"
 #include "apps/pretraining_task.h"
 #include "apps/run_directory.h"
+#include "apps/sound_task.h"
 #include "apps/speech_task.h"
 #include "apps/text_task.h"
 #include "models/hub/model_directory.h"
@@ -19,6 +20,8 @@ std::filesystem::path model_path(const std::filesystem::path& path, bool best) {
 
 namespace {
 
+const std::string joined = SpeechEncoderDecoderConfig().model_type, speech_to_text = "speech_to_text";
+
 std::string model_type(Config file, const std::filesystem::path& init) {
   std::string type = S2TConfig().model_type;
   if (file.has("model") && file.at("model").has("model_type"))
@@ -26,7 +29,9 @@ std::string model_type(Config file, const std::filesystem::path& init) {
   else if (!init.empty())
     type = model_type_of(model_path(init));
   const std::string speech = S2TConfig().model_type, text = TextConfig().model_type, waves = Wav2Vec2Config().model_type;
-  require(type == speech || is_text_model(type) || type == waves, "train: model.model_type '{}' is not {} (speech translation), {}, mbart (text) or {}", type, speech, text, waves);
+  if (type == waves && file.has("decoder_from")) type = joined;
+  require(type == speech || is_text_model(type) || type == waves || type == joined || type == speech_to_text,
+          "train: model.model_type '{}' is not {}, {}, {} (speech translation), {}, mbart (text) or {}", type, speech, joined, speech_to_text, text, waves);
   return type;
 }
 
@@ -71,6 +76,8 @@ std::unique_ptr<Task> make_task(Context& context, Config file, const std::filesy
     if (pretrains(file)) return std::make_unique<PretrainingTask>(context, read_wav2vec2<PretrainingConfig>(file, init), init);
     return std::make_unique<CtcTask>(context, read_wav2vec2<CtcTrainConfig>(file, init), init);
   }
+  if (type == joined) return std::make_unique<SoundTask<SpeechTranslation>>(context, SoundTask<SpeechTranslation>::read(file, init), init);
+  if (type == speech_to_text) return std::make_unique<SoundTask<S2TTransformer>>(context, SoundTask<S2TTransformer>::read(file, init), init);
   return std::make_unique<SpeechTask>(context, read<SpeechTrainConfig>(file), init);
 }
 
@@ -80,6 +87,10 @@ void check_train_config(Context& context, Config file, const std::filesystem::pa
     check<TextTrainConfig, TextTransformer>(context, file, init);
   else if (type == Wav2Vec2Config().model_type)
     pretrains(file) ? read_wav2vec2<PretrainingConfig>(file, init).check() : read_wav2vec2<CtcTrainConfig>(file, init).check();
+  else if (type == joined)
+    SoundTask<SpeechTranslation>::read(file, init).check();
+  else if (type == speech_to_text)
+    SoundTask<S2TTransformer>::read(file, init).check();
   else
     check<SpeechTrainConfig, S2TTransformer>(context, file, init);
 }

@@ -76,6 +76,10 @@ double text_loss(TextTransformer& model, Context& context, const TextDataset& da
 TextScores score_text(const std::vector<std::string>& hypotheses, const TextDataset& data) {
   std::vector<std::string> references;
   for (size_t i = 0; i < hypotheses.size(); ++i) references.push_back(data.row(int64_t(i)).tgt_text);
+  return score_text(hypotheses, references);
+}
+
+TextScores score_text(const std::vector<std::string>& hypotheses, const std::vector<std::string>& references) {
   const std::vector<std::vector<std::string>> one{references};
   const BleuScore bleu = corpus_bleu(hypotheses, one);
   const ChrfScore chrf = corpus_chrf(hypotheses, one);

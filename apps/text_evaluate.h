@@ -37,6 +37,7 @@ GenerationConfig text_settings(const std::filesystem::path& directory);
 /// Mean cross entropy (natural logarithm, not smoothed) per target piece and end, teacher forced.
 double text_loss(TextTransformer& model, Context& context, const TextDataset& data);
 
+TextScores score_text(const std::vector<std::string>& hypotheses, const std::vector<std::string>& references);
 /// Against the references of the first hypotheses.size() rows.
 TextScores score_text(const std::vector<std::string>& hypotheses, const TextDataset& data);
 

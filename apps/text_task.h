@@ -13,6 +13,7 @@ namespace alinea {
 struct TextLossConfig {
   double smoothing = 0.1;
   void fields(Config& c) { c.field("smoothing", smoothing, "label smoothing"); }
+  void check() const { require(smoothing >= 0 && smoothing < 1, "train: loss.smoothing {} must lie in [0, 1)", smoothing); }
 };
 
 struct TextValidation {
@@ -41,8 +42,8 @@ struct TextTrainConfig : TrainConfig {
   }
   void check() const {
     TrainConfig::check();
-    require(batch_tokens >= 0 && loss.smoothing >= 0 && loss.smoothing < 1,
-            "train: batch_tokens must not be negative, loss.smoothing must lie in [0, 1)");
+    require(batch_tokens >= 0, "train: batch_tokens must not be negative");
+    loss.check();
     validation.decoding.check();
   }
 };

@@ -51,12 +51,13 @@ int run_training(Context& context, Config file, const std::filesystem::path& out
 
 void add_train(Command program, Run& run) {
   auto o = std::make_shared<TrainOptions>();
-  Command app = add_command(program, "train", "train a model: speech translation (offline, then EMMA or wait-k from it), text, or wav2vec2 (pretrain, then ctc from it)",
+  Command app = add_command(program, "train", "train a model: speech translation (offline, then EMMA or wait-k from it), text, wav2vec2 (pretrain, then ctc from it), or wav2vec2 with mBART's decoder",
                               "alinea train --config configs/announcements/offline.json --data data-announcements --out runs/offline\n"
                               "alinea train --config configs/announcements/emma.json --data data-announcements --init-from runs/offline --out runs/emma\n"
                               "alinea train --config configs/announcements/emma.json --set loss.latency=0.05 --seed 2 --data DIR --init-from runs/offline --out runs/emma2\n"
                               "alinea train --config configs/nmt/base.json --data data-text --out runs/text\n"
-                              "alinea train --config configs/wav2vec2/ctc_small.json --data data-prompts --init-from runs/pretrain --out runs/ctc");
+                              "alinea train --config configs/wav2vec2/ctc_small.json --data data-prompts --init-from runs/pretrain --out runs/ctc\n"
+                              "alinea train --config configs/wav2vec2/translation.json --data DIR --init-from facebook-wav2vec2 --set decoder_from=facebook-mbart --out runs/st");
   add_common(app, o->common);
   app.add_option("--data", o->data, "prepared data directory");
   app.add_option("--out", o->out, "run directory; an unfinished run there is resumed").required();

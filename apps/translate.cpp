@@ -9,10 +9,10 @@
 #include "apps/evaluate.h"
 #include "apps/live.h"
 #include "apps/signals.h"
+#include "apps/sound_evaluate.h"
 #include "apps/task.h"
 #include "apps/text_evaluate.h"
 #include "data/audio.h"
-#include "data/features/extractor.h"
 #include "data/recipes/text.h"
 #include "models/hub/hub_cache.h"
 #include "models/hub/model_directory.h"
@@ -131,7 +131,7 @@ int translate_texts(const TranslateOptions& o, const std::filesystem::path& path
 
 // Whole utterances by a Hugging Face model: features as its preprocessor_config.json says, text as its tokenizer spells it.
 template <class Model>
-int translate_sounds(const TranslateOptions& o, const std::filesystem::path& path, Context& context, Model& model) {
+int translate_files(const TranslateOptions& o, const std::filesystem::path& path, Context& context, Model& model) {
   refuse_given(*o.decoding.app, {"--policy", "--threshold", "--reduce", "--ratio", "--recompute", "--stream", "--trace"}, "is for models of this program that can be streamed");
   const FeatureExtractor features = FeatureExtractor::open(path);
   const auto tokenizer = open_tokenizer(path);
@@ -139,10 +139,7 @@ int translate_sounds(const TranslateOptions& o, const std::filesystem::path& pat
   for (const std::string& file : o.files) {
     require(file != "-", "translate: this model hears whole files, not stdin");
     const Audio audio = read_audio(file, {.rate = features.rate, .average_channels = o.mono});
-    const FeatureBatch batch = features(std::span(&audio.samples, 1));
-    const Shape shape = features.makes_filter_banks() ? Shape{1, batch.length, batch.width} : Shape{1, batch.length};
-    const std::vector<int32_t> lengths = batch.lengths.empty() && features.makes_filter_banks() ? std::vector<int32_t>{int32_t(batch.length)} : batch.lengths;
-    const std::string text = tokenizer->decode(model.translate(context.from(batch.values.data(), shape), lengths, settings).tokens(0));
+    const std::string text = translate_sounds(model, context, one_sound(features, audio.samples), *tokenizer, settings).front();
     if (o.common.json) print_json({{"file", file}, {"text", text}, {"source_ms", 1000 * audio.seconds()}});
     else fmt::print("{}\n", text);
   }
@@ -155,8 +152,8 @@ int translate(const TranslateOptions& o) {
   const std::string type = model_type_of(path);
   if (is_text_model(type)) return translate_texts(o, path, context);
   refuse_given(*o.decoding.app, {"--src"}, "is for text models; a sound's language is what the model was trained on");
-  if (type == "speech-encoder-decoder") return translate_sounds(o, path, context, *load_speech_translation(path, context));
-  if (type == "speech_to_text") return translate_sounds(o, path, context, *load_model(path, context));
+  if (type == "speech-encoder-decoder") return translate_files(o, path, context, *load_speech_translation(path, context));
+  if (type == "speech_to_text") return translate_files(o, path, context, *load_model(path, context));
   refuse_given(*o.decoding.app, {"--tgt"}, "is for models of several languages");
   o.decoding.refuse_text_options();
   const auto model = load_model(path, context);

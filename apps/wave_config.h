@@ -21,13 +21,18 @@ struct WaveConfig {
             "train: waves needs 0 < min_seconds < max_seconds ≤ batch_seconds and utterances ≥ 0, not {}, {}, {} and {}", min_seconds,
             max_seconds, batch_seconds, utterances);
   }
-  WaveSelection selection(bool crop, bool transcribed, int64_t seed) const {
+  WaveSelection selection(bool crop, bool transcribed, int64_t seed, FeatureExtractor features) const {
     return {.min_seconds = min_seconds,
             .max_seconds = max_seconds,
             .crop = crop,
             .transcribed = transcribed,
             .utterances = utterances,
-            .key = RandomKey{uint64_t(seed)}.child("utterances")};
+            .key = RandomKey{uint64_t(seed)}.child("utterances"),
+            .features = std::move(features)};
+  }
+  /// Of the dev set: all of what is as long.
+  WaveSelection all(bool crop, bool transcribed, FeatureExtractor features) const {
+    return WaveConfig{.min_seconds = min_seconds, .max_seconds = max_seconds}.selection(crop, transcribed, 0, std::move(features));
   }
 };
 

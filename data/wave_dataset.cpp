@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "data/audio.h"
-#include "data/features/extractor.h"
 #include "engine/core/error.h"
 
 namespace alinea {
@@ -15,6 +14,8 @@ WaveDataset WaveDataset::open(const fs::path& folder, const std::string& split, 
   require_data(fs::is_directory(folder), "data {}: there is no such folder; prepare the data first (alinea data prepare prompts --out {})",
                folder.string(), folder.string());
   const fs::path manifest = folder / (split + ".tsv");
+  require(!s.crop || !s.features.makes_filter_banks(), "waves: only samples are cut, filter banks are not");
+  require_data(s.features.rate == wave_rate, "data {}: the model hears sound at {} Hz, prepared sound has {}", folder.string(), s.features.rate, wave_rate);
   WaveDataset data;
   data.folder_ = folder, data.selection_ = s;
   const int64_t longest = int64_t(s.max_seconds * wave_rate), shortest = int64_t(s.min_seconds * wave_rate);
@@ -50,33 +51,40 @@ WaveDataset WaveDataset::open(const fs::path& folder, const std::string& split, 
   return part;
 }
 
-std::vector<float> WaveDataset::load(int64_t i, std::optional<RandomKey> crop) const {
+FeatureBatch WaveDataset::load(int64_t i, std::optional<RandomKey> crop) const {
   require(i >= 0 && i < size(), "waves: utterance {}; expected 0 … {}", i, size() - 1);
   const std::vector<float> sound = read_audio(folder_ / row(i).audio).samples;
-  const std::vector<float> samples = FeatureExtractor{}({&sound, 1}).values;
-  const int64_t n = int64_t(samples.size()), kept = length(i);
+  FeatureBatch all = selection_.features({&sound, 1});
+  const int64_t n = int64_t(sound.size()), kept = length(i);
   require_data(n >= kept, "waves: {} has {} samples where its header promised {}; copy or make it again", row(i).audio, n, kept);
-  if (n == kept) return samples;
+  if (n == kept) return all;
   const int64_t begin = crop ? Draw(*crop).integer(0, n - kept) : 0;
-  return {samples.begin() + begin, samples.begin() + begin + kept};
+  all.values = {all.values.begin() + begin, all.values.begin() + begin + kept};
+  all.length = kept;
+  return all;
 }
 
-double HostWaves::seconds() const { return double(std::accumulate(lengths.begin(), lengths.end(), int64_t(0))) / wave_rate; }
+HostWaves one_sound(const FeatureExtractor& features, const std::vector<float>& samples) {
+  FeatureBatch batch = features({&samples, 1});
+  return {.B = 1, .N = batch.length, .width = batch.width, .values = std::move(batch.values), .lengths = {int32_t(batch.length)}, .masked = features.return_attention_mask,
+          .seconds = double(samples.size()) / features.rate};
+}
 
 HostWaves load_waves(const WaveDataset& dataset, std::span<const int64_t> indices, std::optional<RandomKey> crop) {
   require(!indices.empty(), "waves: a batch of 0 utterances; expected 1 or more");
-  HostWaves batch;
-  batch.B = int64_t(indices.size());
-  for (const int64_t i : indices) batch.N = std::max(batch.N, dataset.length(i));
-  batch.samples.assign(size_t(batch.B * batch.N), 0.0f);
-  for (int64_t b = 0; b < batch.B; ++b) {
-    const int64_t i = indices[size_t(b)];
-    const auto samples = dataset.load(i, crop ? std::optional(crop->child(uint64_t(i))) : std::nullopt);
-    std::copy(samples.begin(), samples.end(), batch.samples.begin() + b * batch.N);
-    batch.lengths.push_back(int32_t(samples.size()));
+  std::vector<FeatureBatch> rows;
+  HostWaves batch{.B = int64_t(indices.size()), .masked = dataset.features().return_attention_mask};
+  for (const int64_t i : indices) {
+    rows.push_back(dataset.load(i, crop ? std::optional(crop->child(uint64_t(i))) : std::nullopt));
+    batch.N = std::max(batch.N, rows.back().length), batch.width = rows.back().width;
+    batch.lengths.push_back(int32_t(rows.back().length));
+    batch.seconds += double(dataset.length(i)) / wave_rate;
     batch.texts.push_back(dataset.row(i).tgt_text);
     batch.indices.push_back(i);
   }
+  const int64_t row = batch.N * batch.width;
+  batch.values.assign(size_t(batch.B * row), float(dataset.features().padding_value));
+  for (int64_t b = 0; b < batch.B; ++b) std::copy(rows[size_t(b)].values.begin(), rows[size_t(b)].values.end(), batch.values.begin() + b * row);
   return batch;
 }
 

@@ -1,5 +1,5 @@
-// Raw speech for models that read waveforms (wav2vec 2.0): a prepared corpus as normalised samples with their transcripts, and padded
-// batches on the host. Manifests as in manifest.h; an empty tgt_text means that nobody wrote down what is said.
+// Speech for models that hear whole utterances: a prepared corpus as what a feature extractor makes of it (normalised samples for wav2vec 2.0,
+// filter banks for Speech2Text) with the texts, and padded batches on the host. Manifests as in manifest.h; an empty tgt_text means that nobody wrote down what is said.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/features/extractor.h"
 #include "data/manifest.h"
 #include "engine/core/random.h"
 
@@ -22,6 +23,7 @@ struct WaveSelection {
   bool transcribed = false;                    // only utterances with a transcript
   int64_t utterances = 0;                      // so many of them, drawn by `key`; 0: all
   RandomKey key;
+  FeatureExtractor features;                   // what the model hears; of sound at 16 kHz
 };
 
 class WaveDataset {
@@ -32,12 +34,13 @@ class WaveDataset {
   int64_t size() const { return int64_t(rows_.size()); }
   int64_t length(int64_t i) const { return lengths_[size_t(i)]; }  // samples, as loaded
   const std::vector<int64_t>& lengths() const { return lengths_; }
+  const FeatureExtractor& features() const { return selection_.features; }
   const ManifestRow& row(int64_t i) const { return rows_[size_t(i)]; }
   int64_t left_out() const { return left_out_; }  // by duration
 
-  /// Samples of utterance i, normalised as a whole (FeatureExtractor) before it is cut. `crop`: where a longer one is cut, uniformly over
-  /// its length; none: at the beginning. Safe for several threads.
-  std::vector<float> load(int64_t i, std::optional<RandomKey> crop = std::nullopt) const;
+  /// Utterance i as the extractor gives it, normalised as a whole before it is cut. `crop`: where a longer one is cut, uniformly over its
+  /// length; none: at the beginning. Safe for several threads.
+  FeatureBatch load(int64_t i, std::optional<RandomKey> crop = std::nullopt) const;
 
  private:
   std::filesystem::path folder_;
@@ -49,13 +52,19 @@ class WaveDataset {
 
 /// B utterances side by side, short ones filled with zeros.
 struct HostWaves {
-  int64_t B = 0, N = 0;
-  std::vector<float> samples;      // [B, N]
-  std::vector<int32_t> lengths;    // [B]
-  std::vector<std::string> texts;  // [B]
-  std::vector<int64_t> indices;    // in the dataset
-  double seconds() const;          // without padding
+  int64_t B = 0, N = 0, width = 1;  // N samples (width 1) or frames of `width` bins
+  std::vector<float> values;        // [B, N, width]
+  std::vector<int32_t> lengths;     // [B]
+  bool masked = true;               // the model is told the lengths
+  double seconds = 0;               // of sound, without padding
+  std::vector<std::string> texts;   // [B]
+  std::vector<int64_t> indices;     // in the dataset
+  /// What the model is told: nothing where it was trained without a mask.
+  std::vector<int32_t> visible() const { return masked ? lengths : std::vector<int32_t>(); }
 };
+
+/// A batch of one sound.
+HostWaves one_sound(const FeatureExtractor& features, const std::vector<float>& samples);
 
 /// Loads a batch of a plan. Utterance i is cut by crop.child(i): with a key per epoch, a pure function of (seed, epoch, i).
 HostWaves load_waves(const WaveDataset& dataset, std::span<const int64_t> batch, std::optional<RandomKey> crop = std::nullopt);

@@ -15,6 +15,7 @@ struct WaveBatch {
   Tensor samples;                                           // f32 [B, N], normalised as the encoder wants them
   std::vector<int32_t> lengths;                             // real samples per item; empty: all
   Tensor decoder_in, labels;                                // i64 [B, T]
+  std::vector<int32_t> target_lengths;                      // real labels per item
 };
 
 class SpeechTranslation final : public Module {

@@ -1,27 +1,41 @@
 #include "nn/module.h"
 
+#include <cmath>
+
+#include "engine/core/parallel.h"
+
 namespace alinea {
 
 namespace {
 
-template <class F>
-Parameter drawn(Context& context, const Shape& shape, RandomKey key, F&& value) {
+// One block of random bits gives `each` values, value(bits, i) the i-th: element e depends on (key, e) alone, so threads share the work.
+template <int each, class F>
+Parameter drawn(Context& context, const Shape& shape, RandomKey key, F value) {
   if (key.is_deferred) return {context.placeholder(shape, DType::f32), {}, true};
   std::vector<float> v(size_t(shape.count()));
-  for (float& x : v) x = float(value());
+  const int64_t n = int64_t(v.size());
+  parallel_for((n + each - 1) / each, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const auto bits = key.block(uint64_t(b));
+      for (int64_t i = 0; i < each && b * each + i < n; ++i) v[size_t(b * each + i)] = float(value(bits, i));
+    }
+  });
   return {context.from(v.data(), shape), {}, true};
 }
+
+double unit(uint32_t bits) { return (bits >> 8) * 0x1p-24; }  // [0, 1)
 
 }  // namespace
 
 Parameter uniform_parameter(Context& context, const Shape& shape, double bound, RandomKey key) {
-  Draw draw(key);
-  return drawn(context, shape, key, [&] { return draw.uniform(-bound, bound); });
+  return drawn<4>(context, shape, key, [=](const auto& bits, int64_t i) { return -bound + 2 * bound * unit(bits[i]); });
 }
 
+// Box–Muller: two uniform numbers a value.
 Parameter normal_parameter(Context& context, const Shape& shape, double deviation, RandomKey key) {
-  Draw draw(key);
-  return drawn(context, shape, key, [&] { return deviation * draw.normal(); });
+  return drawn<2>(context, shape, key, [=](const auto& bits, int64_t i) {
+    return deviation * (std::sqrt(-2 * std::log(1 - unit(bits[2 * i]))) * std::cos(6.283185307179586 * unit(bits[2 * i + 1])));
+  });
 }
 
 Parameter constant_parameter(Context& context, const Shape& shape, double value) { return {context.full(shape, DType::f32, value), {}, true}; }

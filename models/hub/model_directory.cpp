@@ -4,6 +4,7 @@
 #include "models/hub/config_text.h"
 #include "models/hub/mbart.h"
 #include "models/hub/speech_to_text.h"
+#include "models/hub/wav2vec2.h"
 
 namespace alinea {
 
@@ -95,8 +96,10 @@ void save_model(const std::filesystem::path& directory, S2TTransformer& model) {
 void save_model(const std::filesystem::path& directory, TextTransformer& model) { save(directory, model); }
 void save_model(const std::filesystem::path& directory, SpeechTranslation& model) { save(directory, model); }
 
+S2TConfig read_speech_model_config(const std::filesystem::path& directory) { return read_config<S2TConfig, Speech2TextConfig>(directory); }
+
 std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) {
-  const S2TConfig config = read_config<S2TConfig, Speech2TextConfig>(directory);
+  const S2TConfig config = read_speech_model_config(directory);
   return load<S2TTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, false));
 }
 
@@ -105,14 +108,34 @@ std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& di
   return load<TextTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, config.share_embeddings));
 }
 
-std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context) {
+SpeechEncoderDecoderConfig read_speech_translation_config(const std::filesystem::path& directory) {
   const std::string found = model_type_of(directory);
   require_data(found == SpeechEncoderDecoderConfig().model_type, "{}: model_type '{}' is not supported here; speech-encoder-decoder is", (directory / "config.json").string(), found);
-  const auto config = SpeechEncoderDecoderConfig::read(model_config(directory));
+  return SpeechEncoderDecoderConfig::read(model_config(directory));
+}
+
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context) {
+  return load_speech_translation(directory, read_speech_translation_config(directory), context);
+}
+
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, const SpeechEncoderDecoderConfig& config, Context& context) {
   LoadRules rules{.optional = {"*masked_spec_embed"}, .ignored = {"*embed_positions.weights", "*.version"}};
   if (!config.encoder.has_mask_vector()) rules.ignored.push_back("*masked_spec_embed");
   if (config.decoder.tie_word_embeddings) rules.aliases.push_back({"decoder.lm_head.weight", "decoder.model.decoder.embed_tokens.weight"});
   return load<SpeechTranslation>(directory, context, config, rules);
+}
+
+std::unique_ptr<SpeechTranslation> join_speech_translation(const std::filesystem::path& encoder, const std::filesystem::path& decoder,
+                                                           const SpeechEncoderDecoderConfig& config, Context& context, RandomKey key) {
+  auto model = std::make_unique<SpeechTranslation>(context, config, key);
+  start_from_wav2vec2(model->encoder(), encoder);
+  const bool tied = config.decoder.tie_word_embeddings;
+  LoadRules rules = seq2seq_rules(tied, false);
+  rules.ignored.insert(rules.ignored.end(), {"model.encoder.*", "final_logits_bias", "rarity"});
+  if (tied) rules.aliases.push_back({"model.shared.weight", "model.decoder.embed_tokens.weight"});
+  else rules.ignored.push_back("model.shared.weight");
+  load_weights(model->decoder(), Checkpoint::open(decoder), rules);
+  return model;
 }
 
 GenerationConfig load_generation_config(const std::filesystem::path& directory) {

@@ -25,10 +25,18 @@ void save_model(const std::filesystem::path& directory, SpeechTranslation& model
 
 /// A speech model: alinea_s2t or speech_to_text. Another model_type is an error that names them.
 std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context);
+S2TConfig read_speech_model_config(const std::filesystem::path& directory);
 /// A text model: alinea_text or mbart.
 std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context);
 /// wav2vec2 with mBART's decoder: speech-encoder-decoder.
+SpeechEncoderDecoderConfig read_speech_translation_config(const std::filesystem::path& directory);
 std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context);
+/// The same weights in a model with other settings, its dropout say.
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, const SpeechEncoderDecoderConfig& config, Context& context);
+/// A new model of a wav2vec2 and the decoder of an mBART (SpeechEncoderDecoderConfig::of_halves). What neither has (the layer between them, an
+/// adapter) is drawn by `key`.
+std::unique_ptr<SpeechTranslation> join_speech_translation(const std::filesystem::path& encoder, const std::filesystem::path& decoder,
+                                                           const SpeechEncoderDecoderConfig& config, Context& context, RandomKey key);
 
 /// generation_config.json; where there is none, the settings in config.json; else the defaults.
 GenerationConfig load_generation_config(const std::filesystem::path& directory);

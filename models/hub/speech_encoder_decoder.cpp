@@ -1,5 +1,7 @@
 #include "models/hub/speech_encoder_decoder.h"
 
+#include <nlohmann/json.hpp>
+
 namespace alinea {
 
 void SpeechEncoderDecoderConfig::fields(Config& c) {
@@ -17,6 +19,20 @@ SpeechEncoderDecoderConfig SpeechEncoderDecoderConfig::read(Config file) {
   for (const char* half : {"encoder", "decoder"}) require_data(file.has(half), "config.json: there is no '{}'; a speech-encoder-decoder has both halves", half);
   config.fields(file);
   return config;
+}
+
+SpeechEncoderDecoderConfig SpeechEncoderDecoderConfig::of_halves(const std::filesystem::path& encoder, const std::filesystem::path& decoder) {
+  const auto half = [](const std::filesystem::path& directory) { return nlohmann::ordered_json::parse(Config::file(directory / "config.json").dump()); };
+  nlohmann::ordered_json all = {{"architectures", {"SpeechEncoderDecoderModel"}}, {"model_type", SpeechEncoderDecoderConfig().model_type}, {"is_encoder_decoder", true},
+                                {"tie_word_embeddings", false}, {"encoder", half(encoder)}, {"decoder", half(decoder)}};
+  auto& text = all["decoder"];
+  text.update({{"is_decoder", true}, {"add_cross_attention", true}, {"is_encoder_decoder", false}});
+  const MBartConfig defaults;
+  all["pad_token_id"] = text.value("pad_token_id", defaults.pad_token_id);
+  all["eos_token_id"] = text.value("eos_token_id", defaults.eos_token_id);
+  const auto start = text.find("decoder_start_token_id");
+  all["decoder_start_token_id"] = start == text.end() || start->is_null() ? all["eos_token_id"] : *start;
+  return read(Config::text(all.dump(), encoder.string() + " and " + decoder.string()));
 }
 
 void SpeechEncoderDecoderConfig::check() const {

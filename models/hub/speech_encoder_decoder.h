@@ -1,5 +1,7 @@
 // Hugging Face's SpeechEncoderDecoderModel of a wav2vec2 encoder and an mBART decoder: config.json with one configuration inside it for each.
 #pragma once
+#include <filesystem>
+
 #include "models/hub/mbart.h"
 #include "models/wav2vec2/config.h"
 
@@ -15,6 +17,8 @@ struct SpeechEncoderDecoderConfig {
   void fields(Config& c);
   /// From a file's tree, which is kept whole as the origin.
   static SpeechEncoderDecoderConfig read(Config file);
+  /// Of two directories put together, as transformers' from_encoder_decoder_pretrained does it.
+  static SpeechEncoderDecoderConfig of_halves(const std::filesystem::path& encoder, const std::filesystem::path& decoder);
   /// Refuses halves that do not fit.
   void check() const;
   /// Whether the encoder's states pass a linear layer because the decoder is not as wide.

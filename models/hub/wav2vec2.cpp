@@ -85,7 +85,7 @@ std::unique_ptr<Wav2Vec2ForPreTraining> load_wav2vec2_pretraining(const std::fil
 
 std::vector<std::string> start_from_wav2vec2(Module& model, const std::filesystem::path& directory, const std::vector<std::string>& fresh) {
   const auto rename = renaming(has_head(model));
-  LoadRules rules{.optional = {"*masked_spec_embed", "lm_head.*", "quantizer.*", "project_q.*", "project_hid.*"},
+  LoadRules rules{.optional = {"*masked_spec_embed", "adapter.*", "wav2vec2.adapter.*", "lm_head.*", "quantizer.*", "project_q.*", "project_hid.*"},
                   .ignored = {"*masked_spec_embed", "lm_head.*", "quantizer.*", "project_q.*", "project_hid.*"}};
   rules.rename = [rename, fresh](const std::string& name) {
     const std::string mine = rename(name);

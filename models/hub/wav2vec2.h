@@ -22,7 +22,7 @@ std::unique_ptr<Wav2Vec2> load_wav2vec2(const std::filesystem::path& directory, 
 std::unique_ptr<Wav2Vec2ForCTC> load_wav2vec2_ctc(const std::filesystem::path& directory, Context& context);
 std::unique_ptr<Wav2Vec2ForPreTraining> load_wav2vec2_pretraining(const std::filesystem::path& directory, Context& context);
 
-/// Into a model that has its initial values, from any of the three kinds of file: heads that the file lacks keep theirs, and so do those named
+/// Into a model that has its initial values, from any of the three kinds of file: heads and an adapter that the file lacks keep theirs, and so do those named
 /// `fresh` ("lm_head"). Returns the names of what was kept.
 std::vector<std::string> start_from_wav2vec2(Module& model, const std::filesystem::path& directory, const std::vector<std::string>& fresh = {});
 

@@ -153,7 +153,7 @@ TEST_CASE("text: options of speech, missing files and bad values have their exit
   Config wrong = tiny(f.path / "data", 2);
   wrong.set("model.model_type", "alinea_speech");
   CHECK_THROWS_WITH_AS(run_training(Context::cpu(), wrong, f.path / "y", {}, true),
-                       "train: model.model_type 'alinea_speech' is not alinea_s2t (speech translation), alinea_text, mbart (text) or wav2vec2", Error);
+                       "train: model.model_type 'alinea_speech' is not alinea_s2t, speech-encoder-decoder, speech_to_text (speech translation), alinea_text, mbart (text) or wav2vec2", Error);
 }
 
 TEST_CASE("experiment: cells are trained and scored once, an interrupted one continues, changed settings are refused") {

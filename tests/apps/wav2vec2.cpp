@@ -1,7 +1,6 @@
 // wav2vec 2.0 from untranscribed tones to letters: pre-training and CTC fine-tuning end to end, resumable byte for byte.
 #include <doctest/doctest.h>
 
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -9,12 +8,11 @@
 #include "apps/ctc_evaluate.h"
 #include "apps/run_report.h"
 #include "apps/trainer.h"
-#include "data/audio.h"
-#include "data/features/log_mel.h"
 #include "engine/core/files.h"
 #include "models/hub/safetensors.h"
 #include "models/hub/wav2vec2.h"
 #include "tests/apps/program.h"
+#include "tests/apps/tones.h"
 
 using namespace alinea;
 namespace fs = std::filesystem;
@@ -22,29 +20,8 @@ using Json = nlohmann::json;
 
 namespace {
 
-// Each utterance is one to three tones; A, B and C name them. Every fourth has no transcript.
 void make_corpus(const fs::path& data, const std::string& letters = "ABC") {
-  fs::create_directories(data);
-  std::vector<std::string> texts;
-  for (const auto& [split, count] : {std::pair{"train", 16}, {"dev", 4}}) {
-    std::vector<ManifestRow> rows;
-    for (int i = 0; i < count; ++i) {
-      Audio audio;
-      std::string text;
-      for (int part = 0; part <= i % 3; ++part) {
-        const int tone = (i / 2 + part * (1 + i % 2)) % 3;
-        text += letters[size_t(tone)];
-        for (int s = 0; s < 3200; ++s) audio.samples.push_back(s < 2600 ? 0.3f * float(std::sin(0.06 * (1 + 2 * tone) * s)) : 0.0f);
-      }
-      const std::string id = std::string(split) + std::to_string(i);
-      write_wav(data / (id + ".wav"), audio);
-      rows.push_back(
-          {.id = id, .audio = id + ".wav", .n_frames = log_mel_frames(int64_t(audio.samples.size())), .tgt_text = i % 4 == 3 ? "" : text});
-      texts.push_back(text);
-    }
-    write_manifest(data / (std::string(split) + ".tsv"), rows);
-  }
-  make_ctc_tokenizer(texts, false, data);
+  make_ctc_tokenizer(make_tones(data, {letters.substr(0, 1), letters.substr(1, 1), letters.substr(2, 1)}), false, data);
 }
 
 Config tiny(const fs::path& data, const std::string& stage, int steps) {

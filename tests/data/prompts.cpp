@@ -136,7 +136,7 @@ TEST_CASE("waves: normalised, cropped where the key says, padded with zeros") {
   prepare_prompts(o);
   const auto all = WaveDataset::open(folder / "a", "train", {});
   CHECK(all.size() == 63);
-  const auto wave = all.load(3);
+  const auto wave = all.load(3).values;
   double sum = 0, squares = 0;
   for (const float x : wave) sum += x, squares += double(x) * x;
   CHECK(std::abs(sum / double(wave.size())) < 1e-6);
@@ -153,14 +153,14 @@ TEST_CASE("waves: normalised, cropped where the key says, padded with zeros") {
     return int64_t(-1);
   }();
   REQUIRE(last >= 0);
-  CHECK(cropped.load(last, key) == cropped.load(last, key));
-  CHECK(cropped.load(last, key) != cropped.load(last, RandomKey{6}));
+  CHECK(cropped.load(last, key).values == cropped.load(last, key).values);
+  CHECK(cropped.load(last, key).values != cropped.load(last, RandomKey{6}).values);
   const std::vector<int64_t> indices{0, last};
   const HostWaves batch = load_waves(cropped, indices, key);
   CHECK(batch.N == 8000);
   CHECK(batch.lengths[1] == 8000);
-  CHECK(std::equal(batch.samples.begin() + 8000, batch.samples.end(), cropped.load(last, key.child(uint64_t(last))).begin()));
-  for (int64_t i = batch.lengths[0]; i < 8000; ++i) REQUIRE(batch.samples[size_t(i)] == 0);
+  CHECK(std::equal(batch.values.begin() + 8000, batch.values.end(), cropped.load(last, key.child(uint64_t(last))).values.begin()));
+  for (int64_t i = batch.lengths[0]; i < 8000; ++i) REQUIRE(batch.values[size_t(i)] == 0);
 
   WaveSelection few{.transcribed = true, .utterances = 7, .key = RandomKey{1}};
   const auto a = WaveDataset::open(folder / "a", "train", few), b = WaveDataset::open(folder / "a", "train", few);
@@ -190,6 +190,6 @@ TEST_CASE("waves: batches fit their budget, show every utterance once an epoch, 
   WaveBatches rest(data, 2.0, RandomKey{3});
   const int64_t first = whole.per_epoch() + 1;
   rest.start(first);
-  CHECK(rest.next().samples == batches[size_t(first)].samples);
+  CHECK(rest.next().values == batches[size_t(first)].values);
   CHECK(data_error([&] { WaveBatches(data, 0.2, RandomKey{3}); }).find("budget") != std::string::npos);
 }
