@@ -8,6 +8,8 @@
 
 namespace alinea {
 
+struct Recipe;                                               // engine/ops/recipe.h
+
 /// Memory of a context, or of something else that is kept alive (a mapped file) and that the context's counters do not charge.
 struct Storage {
   Storage(Context& context, int64_t bytes) : context(context), bytes(bytes), data(context.allocate(bytes)) {}
@@ -21,6 +23,7 @@ struct Storage {
   int64_t bytes;
   void* data;
   std::shared_ptr<const void> owner;
+  std::shared_ptr<const Recipe> recipe;                     // how to make the elements again, if somebody told
   bool foreign = false;
 };
 
@@ -41,6 +44,9 @@ class Tensor {
   bool contiguous() const;
   bool sole_owner() const { return storage_.use_count() == 1; }                 // backward may write into it
   bool placeholder() const { return storage_ && !storage_->data; }              // Context::placeholder: touching an element is an error
+  /// How to make these elements again from others, as told by made_by(); none for a part of them.
+  std::shared_ptr<const Recipe> recipe() const { return storage_ && contiguous() && bytes() == storage_->bytes ? storage_->recipe : nullptr; }
+  void made_by(std::shared_ptr<const Recipe> recipe) const { storage_->recipe = std::move(recipe); }
   bool shares_storage(const Tensor& o) const { return storage_ && storage_ == o.storage_; }
 
   /// First element of a contiguous tensor; dtype and layout are checked.

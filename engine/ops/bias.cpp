@@ -76,6 +76,7 @@ Tensor bias_activation(const Tensor& h, const Tensor& bias, Activation activatio
     });
   };
   on_device(h, on_cpu, [&] { cuda::bias_activation(h, bias, activation, y); });
+  if (!y.shares_storage(h)) leave_recipe(y, [h] { return bias_activation(h, {}, Activation::gelu, true); });   // backward keeps h anyway
   return y;
 }
 

@@ -243,15 +243,13 @@ Grads<3> Conv1d::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const 
     const Plan plan(*this, kept.x_shape, kept.weight_shape);
     with_float(g.dtype(), "conv1d", [&]<class T>() {
       const Tensor rows = spread<T>(plan, g);
-      if (need[1]) d[1] = weight_gradient<T>(plan, rows.data<T>(), kept.x, need[1]);
-      kept.x = {};
+      if (need[1]) d[1] = weight_gradient<T>(plan, rows.data<T>(), kept.x.take(), need[1]);
       if (need[0]) d[0] = input_gradient<T>(plan, rows.data<T>(), kept.weight);
     });
   };
   on_device(g, on_cpu, [&] {
     const cuda::Convolution c = on_gpu(*this, kept.x_shape, kept.weight_shape);
-    if (need[1]) d[1] = cuda::convolution_weight_gradient(c, g, kept.x, need[1], kept.weight_shape);
-    kept.x = {};
+    if (need[1]) d[1] = cuda::convolution_weight_gradient(c, g, kept.x.take(), need[1], kept.weight_shape);
     if (need[0]) d[0] = cuda::convolution_input_gradient(c, g, kept.weight, kept.x_shape);
   });
   return d;

@@ -4,6 +4,7 @@
 #include "engine/core/parallel.h"
 #include "engine/ops/cuda_kernels.h"
 #include "engine/ops/philox.h"
+#include "engine/ops/recipe.h"
 
 namespace alinea {
 
@@ -47,11 +48,16 @@ void drop(const Dropout& op, const Tensor& x, const Tensor& y) {
 
 }  // namespace
 
-Tensor Dropout::forward(const Tensor& x, Saved*) const {
+Tensor Dropout::forward(const Tensor& x, Saved* kept) const {
   require(p >= 0 && p < 1, "dropout: p is {}; it must be at least 0 and below 1", p);
   if (p == 0) return x;
   const Tensor y = x.context().empty(x.shape(), x.dtype());
   drop(*this, x, y);
+  if (kept) {
+    KeptInput from;
+    from = x;
+    leave_recipe(y, [op = *this, make = from.source()] { return op.forward(make(), nullptr); });
+  }
   return y;
 }
 

@@ -4,6 +4,7 @@
 #include "engine/core/parallel.h"
 #include "engine/ops/bias.h"
 #include "engine/ops/cuda_kernels.h"
+#include "engine/ops/recipe.h"
 
 namespace alinea {
 
@@ -121,6 +122,7 @@ Tensor Elementwise<F>::forward(const Tensor& x, Saved* kept) const {
   const Tensor y = x.context().empty(x.shape(), x.dtype());
   on_device(x, [&] { cpu::apply(f, x, y); }, [&] { cuda::apply(f, x, y); });
   if (kept && F::keep != math::Keep::neither) kept->read_by_slope = F::keep == math::Keep::input ? x : y;
+  if (kept && F::keep == math::Keep::input) leave_recipe(y, [op = *this, x] { return op.forward(x, nullptr); });
   return y;
 }
 

@@ -68,12 +68,12 @@ Grads<3> Linear::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const 
   kept.hidden = {};
   with_float(g.dtype(), "linear", [&]<class T>() {
     if (need[1]) {
-      const int64_t in = kept.x.shape().last();
+      const Tensor x = kept.x.take();
+      const int64_t in = x.shape().last();
       const GradTarget target(need[1], Shape{out, in}, g.dtype(), context);
       gemm(context, Gemm{.transpose_a = true, .m = out, .n = in, .k = rows, .lda = out, .ldb = in, .ldc = in, .beta = target.beta}, g.data<T>(),
-           kept.x.data<T>(), target.tensor.data<T>());
+           x.data<T>(), target.tensor.data<T>());
       d[1] = target.tensor;
-      kept.x = {};
     }
     if (need[0]) {
       const int64_t in = kept.weight.size(1);

@@ -1,6 +1,7 @@
 // Matrix products with gradients.
 #pragma once
 #include "engine/ops/op.h"
+#include "engine/ops/recipe.h"
 
 namespace alinea {
 
@@ -9,7 +10,8 @@ enum class Activation { none, relu, gelu };
 /// What an act(product + bias), linear or a convolution, keeps: x for dW, W for dx, and what act' is read from (y for relu, h for gelu).
 struct ProductSaved {
   Needs<3> needs;
-  Tensor x, weight, hidden;
+  KeptInput x;
+  Tensor weight, hidden;
   Shape x_shape, weight_shape;
   void keep(const Tensor& input, const Tensor& weights, const Tensor& h, const Tensor& y, Activation activation);
 };

@@ -1,0 +1,79 @@
+// What a product keeps when its input can be made again from what is kept anyway: the same gradients to the bit, less memory.
+#include <doctest/doctest.h>
+
+#include "autograd/dropout.h"
+#include "autograd/elementwise.h"
+#include "autograd/matmul.h"
+
+using namespace alinea;
+
+namespace {
+
+struct Values {
+  Tensor x, inner, bias, outer;
+};
+
+Tensor normals(const Shape& shape, uint64_t seed) {
+  Draw draw(RandomKey{seed});
+  std::vector<float> v(size_t(shape.count()));
+  for (float& e : v) e = float(draw.normal());
+  return Context::cpu().from(v.data(), shape);
+}
+
+struct Outcome {
+  std::vector<float> gradients;
+  int64_t kept = 0;                                         // bytes that forward leaves alive, beyond its inputs and output
+};
+
+// dropout(act(x W + b)) V; with `copied`, V's input is another tensor, which nobody can make again.
+Outcome run(const Values& v, Activation activation, double p, bool copied) {
+  Context& context = v.x.context();
+  const int64_t before = context.memory().live;
+  Outcome out;
+  Tape tape;
+  const Variable x = tape.watch(v.x), inner = tape.watch(v.inner), bias = tape.watch(v.bias), outer = tape.watch(v.outer);
+  Variable y;
+  {
+    Variable h = dropout(linear(x, inner, bias, activation), p, RandomKey{7});
+    if (copied) h = add_scalar(h, 0);
+    y = linear(h, outer, Variable());
+  }
+  out.kept = context.memory().live - before - y.value().bytes();
+  tape.backward(y, normals(y.shape(), 9));
+  for (const Variable& input : {x, inner, bias, outer})
+    for (const float g : tape.grad(input).values<float>()) out.gradients.push_back(g);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("recipes: the input of a product is made again in backward, to the bit, and is not kept") {
+  const Values v{normals({64, 32}, 1), normals({256, 32}, 2), normals({256}, 3), normals({32, 256}, 4)};
+  const int64_t hidden = 64 * 256 * 4;
+  for (const auto& [activation, p] : {std::pair{Activation::gelu, 0.0}, {Activation::gelu, 0.3}, {Activation::relu, 0.3}}) {
+    CAPTURE(p);
+    const Outcome lean = run(v, activation, p, false), full = run(v, activation, p, true);
+    CHECK(lean.gradients == full.gradients);
+    CHECK(lean.kept == hidden);
+    CHECK(full.kept == 2 * hidden);
+  }
+}
+
+TEST_CASE("recipes: a part of a tensor has none, and a tensor that is used twice is made again twice") {
+  const Tensor x = normals({16, 8}, 1), w = normals({8, 8}, 2);
+  const auto gradient = [&](bool copied) {
+    Tape tape;
+    const Variable a = tape.watch(x), b = tape.watch(w);
+    Variable h = gelu(a);
+    if (copied) h = add_scalar(h, 0);
+    const Variable y = add(linear(h, b, Variable()), linear(h, b, Variable()));
+    tape.backward(y, normals(y.shape(), 3));
+    return std::pair{tape.grad(a).values<float>(), tape.grad(b).values<float>()};
+  };
+  CHECK(gradient(false) == gradient(true));
+  const Tensor y = normals({4, 4}, 5);
+  leave_recipe(y, [] { return Tensor(); });
+  CHECK(y.recipe());
+  CHECK(y.reshape({16}).recipe());
+  CHECK_FALSE(y.slice(0, 1, 3).recipe());
+}
