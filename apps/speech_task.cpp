@@ -62,7 +62,7 @@ std::span<const std::string_view> SpeechTask::terms() const {
   return names;
 }
 
-void SpeechTask::start(int64_t first_batch) {
+void SpeechTask::start(BatchNumbers numbers) {
   const S2TConfig& m = model_->config();
   const RandomKey key = RandomKey{uint64_t(config_.seed)}.child("data");
   const CollateOptions options{.padding = float(m.feature_padding),
@@ -70,8 +70,8 @@ void SpeechTask::start(int64_t first_batch) {
                                .frames_per_state = m.frames_per_state()};
   batches_.reset();
   order_ = std::make_unique<BatchOrder>(train_.lengths(), BatchSize{.sentences = config_.batch}, key);
-  batches_ = std::make_unique<Prefetcher<HostBatch>>(std::numeric_limits<int64_t>::max(), [this, first_batch, key, options](int64_t i) {
-    const int64_t number = first_batch + i;
+  batches_ = std::make_unique<Prefetcher<HostBatch>>(std::numeric_limits<int64_t>::max(), [this, numbers, key, options](int64_t i) {
+    const int64_t number = numbers[i];
     return load_batch(train_, order_->batch(number), key.child("augment").child(uint64_t(number)), options);
   });
 }

@@ -85,7 +85,7 @@ class SpeechTask final : public Task {
   int64_t validation_every() const override { return config_.validation.every; }
   Module& model() override { return *model_; }
   std::span<const std::string_view> terms() const override;
-  void start(int64_t first_batch) override;
+  void start(BatchNumbers numbers) override;
   BatchLoss next_loss(const Pass& pass) override;
   Validation validate(int64_t step, std::span<const double> terms) override;
   void save(const std::filesystem::path& folder) override;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/train_config.h"
+#include "data/batches.h"
 #include "nn/layers.h"
 
 namespace alinea {
@@ -37,8 +38,8 @@ class Task {
   virtual Module& model() = 0;
   virtual std::span<const std::string_view> terms() const = 0;
 
-  /// Batch number `first_batch` of the run comes next. Batch n is a pure function of (data, configuration, n).
-  virtual void start(int64_t first_batch) = 0;
+  /// These batches of the run come next. Batch n is a pure function of (data, configuration, n).
+  virtual void start(BatchNumbers numbers) = 0;
   virtual BatchLoss next_loss(const Pass& pass) = 0;
   /// terms: of the newest step.
   virtual Validation validate(int64_t step, std::span<const double> terms) = 0;

@@ -74,14 +74,14 @@ Config TextTask::resolved() const {
   return c;
 }
 
-void TextTask::start(int64_t first_batch) {
+void TextTask::start(BatchNumbers numbers) {
   order_.emplace(train_.lengths(), BatchSize{.sentences = config_.batch, .tokens = config_.batch_tokens},
                  RandomKey{uint64_t(config_.seed)}.child("data"));
-  next_ = first_batch;
+  numbers_ = numbers, next_ = 0;
 }
 
 BatchLoss TextTask::next_loss(const Pass& pass) {
-  const TextBatch batch = text_batch(train_, order_->batch(next_++), context_, model_->config());
+  const TextBatch batch = text_batch(train_, order_->batch(numbers_[next_++]), context_, model_->config());
   BatchLoss out{model_->loss(batch, config_.loss.smoothing, pass), {}};
   for (const int32_t n : batch.target_lengths) out.tokens += n;
   return out;

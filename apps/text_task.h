@@ -58,7 +58,7 @@ class TextTask final : public Task {
   int64_t validation_every() const override { return config_.validation.every; }
   Module& model() override { return *model_; }
   std::span<const std::string_view> terms() const override { return {}; }
-  void start(int64_t first_batch) override;
+  void start(BatchNumbers numbers) override;
   BatchLoss next_loss(const Pass& pass) override;
   Validation validate(int64_t step, std::span<const double> terms) override;
   void save(const std::filesystem::path& folder) override;
@@ -73,7 +73,8 @@ class TextTask final : public Task {
   TextDataset train_, dev_;
   std::unique_ptr<TextTransformer> model_;
   std::optional<BatchOrder> order_;
-  int64_t next_ = 0;
+  BatchNumbers numbers_;
+  int64_t next_ = 0;                                        // of numbers_
 };
 
 }  // namespace alinea

@@ -1,5 +1,7 @@
 #include <sys/utsname.h>
 
+#include <new>
+
 #include "apps/commands.h"
 #include "apps/trainer.h"
 #include "engine/blas/gemm.h"
@@ -20,6 +22,23 @@ RunDirectory::Environment environment(Context& context) {
           {"system", std::string(system.sysname) + " " + system.release + " " + system.machine}};
 }
 
+// The other processes would wait for ever for one that failed.
+int train_together(Context& context, const Config& file, const TrainOptions& o) {
+  const auto complain = [](int code, const char* what) {
+    Processes& all = Processes::world();
+    if (all.size() > 1) fmt::print(stderr, "alinea: process {} of {}: {}\n", all.rank(), all.size(), what), all.abort(code);
+  };
+  try {
+    return run_training(context, file, o.out, o.init, o.common.quiet);
+  } catch (const Error& e) {
+    complain(int(e.kind()), e.what());
+    throw;
+  } catch (const std::bad_alloc& e) {
+    complain(int(Exit::device), "out of memory; use smaller batches or a smaller model");
+    throw;
+  }
+}
+
 int train(const TrainOptions& o) {
   Context& context = context_of(o.common);
   require(o.resume == "auto" || o.resume == "never", "train: --resume is auto or never, not '{}'", o.resume);
@@ -27,7 +46,7 @@ int train(const TrainOptions& o) {
   Config file = config_of(o.common);
   if (!o.data.empty()) file.set("data", o.data);
   if (o.common.seed) file.set("seed", std::to_string(*o.common.seed));
-  return run_training(context, file, o.out, o.init, o.common.quiet);
+  return train_together(context, file, o);
 }
 
 }  // namespace
@@ -45,8 +64,10 @@ int run_training(Context& context, Config file, const std::filesystem::path& out
     }
     if (!quiet) fmt::print(stderr, "train: {} continues after step {}\n", out.string(), checkpoint->step);
   }
+  Processes::world().barrier();                             // all have looked for a run before there is one
+  if (!Processes::world().first()) return trainer.run(nullptr, quiet);
   RunDirectory run = resumes ? RunDirectory::open(out) : RunDirectory::create(out, trainer.task().resolved(), environment(context));
-  return trainer.run(run, quiet);
+  return trainer.run(&run, quiet);
 }
 
 void add_train(Command program, Run& run) {

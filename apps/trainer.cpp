@@ -12,10 +12,12 @@
 
 namespace alinea {
 
-Trainer::Trainer(Context& context, std::unique_ptr<Task> task) : context_(context), task_(std::move(task)), config_(task_->config()) {
+Trainer::Trainer(Context& context, std::unique_ptr<Task> task)
+    : context_(context), processes_(Processes::world()), task_(std::move(task)), config_(task_->config()) {
   freeze(task_->model(), config_.freeze, config_.train);
   parameters_ = std::make_unique<FlatParameters>(task_->model());
   optimizer_ = std::make_unique<Optimizer>(*parameters_, config_.optimizer);
+  exchange_ = std::make_unique<GradientExchange>(*parameters_, processes_);
 }
 
 void Trainer::resume(const SavedCheckpoint& checkpoint) {
@@ -37,21 +39,40 @@ Trainer::StepResult Trainer::train_step() {
   StepResult r;
   const RandomKey key = RandomKey{uint64_t(config_.seed)}.child("dropout").child(uint64_t(step_));
   optimizer_->zero_grad();
-  const double share = 1.0 / double(config_.accumulate);
+  const double share = 1.0 / double(config_.accumulate * processes_.size());
   r.terms.resize(task_->terms().size());
   for (int64_t part = 0; part < config_.accumulate; ++part) {
     Tape tape;
-    const BatchLoss loss = task_->next_loss(Pass{&tape, key.child(uint64_t(part)), true, step_});
+    const int64_t number = part * processes_.size() + processes_.rank();
+    const BatchLoss loss = task_->next_loss(Pass{&tape, key.child(uint64_t(number)), true, step_});
     r.loss += share * loss.total.value().item();
     for (size_t i = 0; i < r.terms.size(); ++i) r.terms[i] += share * loss.terms[i];
     r.tokens += loss.tokens;
+    if (part + 1 == config_.accumulate) exchange_->listen(tape);
     tape.backward(loss.total, share);
   }
+  exchange_->finish();
+  this->share(r);
   ++step_;
   r.gradient_norm = optimizer_->gradient_norm();
   refuse_divergence(r);
   optimizer_->step(rate(), step_, r.gradient_norm);
   return r;
+}
+
+// What a step gave, over all processes.
+void Trainer::share(StepResult& r) {
+  std::vector<double> all{r.loss, double(r.tokens)};
+  all.insert(all.end(), r.terms.begin(), r.terms.end());
+  processes_.sum(all);
+  r.loss = all[0], r.tokens = int64_t(all[1]);
+  std::copy(all.begin() + 2, all.end(), r.terms.begin());
+}
+
+bool Trainer::anybody(bool stopped) {
+  double count = stopped;
+  processes_.sum({&count, 1});
+  return count > 0;
 }
 
 void Trainer::refuse_divergence(const StepResult& r) const {
@@ -70,19 +91,25 @@ void Trainer::log(RunDirectory& directory) const {
   directory.log(step_, values);
 }
 
-// Returns the quality.
-double Trainer::validate(RunDirectory& directory, Progress& progress) {
-  const Validation v = task_->validate(step_, last_.terms);
-  directory.metrics(step_, v.metrics);
-  progress.message(fmt::format("step {}: {}", step_, v.message));
-  without_better_ = v.quality > best_quality_ ? 0 : without_better_ + 1;
-  best_quality_ = std::max(best_quality_, v.quality);
-  if (!v.collapse.empty()) fail(Exit::diverged, "train: step {}: {}", step_, v.collapse);
-  return v.quality;
+// Returns the quality, which the first process finds out.
+double Trainer::validate(RunDirectory* directory, Progress& progress) {
+  double quality = 0;
+  if (directory) {
+    const Validation v = task_->validate(step_, last_.terms);
+    directory->metrics(step_, v.metrics);
+    progress.message(fmt::format("step {}: {}", step_, v.message));
+    if (!v.collapse.empty()) fail(Exit::diverged, "train: step {}: {}", step_, v.collapse);
+    quality = v.quality;
+  }
+  processes_.broadcast({&quality, 1});
+  without_better_ = quality > best_quality_ ? 0 : without_better_ + 1;
+  best_quality_ = std::max(best_quality_, quality);
+  return quality;
 }
 
-void Trainer::save(RunDirectory& directory, std::optional<double> score) {
-  directory.save(
+void Trainer::save(RunDirectory* directory, std::optional<double> score) {
+  if (!directory) return;
+  directory->save(
       step_,
       [&](const std::filesystem::path& folder) {
         task_->save(folder);
@@ -94,13 +121,12 @@ void Trainer::save(RunDirectory& directory, std::optional<double> score) {
       score);
 }
 
-int Trainer::run(RunDirectory& directory, bool quiet) {
+int Trainer::run(RunDirectory* directory, bool quiet) {
   using Clock = std::chrono::steady_clock;
   StopSignals stop;
-  directory.keep(int(config_.keep_last), int(config_.keep_best));
-  directory.start_after(step_);
-  task_->start(step_ * config_.accumulate);
-  Progress progress(Terminal::standard_error(), task_->title(), step_, config_.steps, quiet);
+  if (directory) directory->keep(int(config_.keep_last), int(config_.keep_best)), directory->start_after(step_);
+  task_->start({.first = step_ * config_.accumulate * processes_.size() + processes_.rank(), .stride = processes_.size()});
+  Progress progress(Terminal::standard_error(), task_->title(), step_, config_.steps, quiet || !directory);
   auto window = Clock::now();
   int64_t window_tokens = 0;
   while (!finished()) {
@@ -108,12 +134,12 @@ int Trainer::run(RunDirectory& directory, bool quiet) {
     window_tokens += last_.tokens;
     progress.update(step_, last_.loss, last_.gradient_norm, last_.tokens);
     const bool end = step_ == config_.steps;
-    if (step_ % config_.log_every == 0 || end) {
-      log(directory);
+    if (directory && (step_ % config_.log_every == 0 || end)) {
+      log(*directory);
       const double seconds = std::chrono::duration<double>(Clock::now() - window).count();
       const std::pair<std::string_view, double> speed[] = {{"tokens_per_second", double(window_tokens) / seconds},
                                                            {"peak_bytes", double(context_.memory().peak)}};
-      directory.speed(step_, speed);
+      directory->speed(step_, speed);
       window = Clock::now(), window_tokens = 0;
     }
     std::optional<double> quality;
@@ -122,11 +148,11 @@ int Trainer::run(RunDirectory& directory, bool quiet) {
       quality = validate(directory, progress);
       window = Clock::now(), window_tokens = 0;
     }
-    const bool stopped = stop.received();
+    const bool stopped = anybody(stop.received());
     if (quality || stopped || step_ % config_.save_every == 0) save(directory, quality);
     if (stopped && !finished()) {
       progress.message(fmt::format("{}: saved at step {}; the same command resumes", stop.name(), step_), true);
-      return stop.exit_code();
+      return stop.received() ? stop.exit_code() : 143;
     }
   }
   return 0;

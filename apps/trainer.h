@@ -1,5 +1,6 @@
 // The training loop: one for all tasks. A step is a pure function of (weights, optimiser state, seed, step), so a run that was stopped
-// and resumed has the same bytes as one that was not.
+// and resumed has the same bytes as one that was not. n processes with `accumulate` a learn from the batches that one with n · a learns from, and
+// add up their gradients; the first one logs, validates and saves.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -8,6 +9,7 @@
 #include "apps/progress.h"
 #include "apps/run_directory.h"
 #include "apps/task.h"
+#include "nn/gradient_exchange.h"
 
 namespace alinea {
 
@@ -15,8 +17,9 @@ class Trainer {
  public:
   Trainer(Context& context, std::unique_ptr<Task> task);
 
-  /// Trains until the last step, a signal, or divergence. Returns the process's exit code: 0, or 130/143 after saving.
-  int run(RunDirectory& directory, bool quiet);
+  /// Trains until the last step, a signal, or divergence. Returns the process's exit code: 0, or 130/143 after saving. directory: of the
+  /// first process; nullptr in the others.
+  int run(RunDirectory* directory, bool quiet);
   void resume(const SavedCheckpoint& checkpoint);
   const Task& task() const { return *task_; }
   int64_t step() const { return step_; }
@@ -30,17 +33,21 @@ class Trainer {
     int64_t tokens = 0;
   };
   StepResult train_step();
+  void share(StepResult& result);
   double rate() const { return config_.optimizer.lr * config_.schedule.factor(step_, config_.steps); }
   void log(RunDirectory& directory) const;
-  double validate(RunDirectory& directory, Progress& progress);
-  void save(RunDirectory& directory, std::optional<double> score);
+  double validate(RunDirectory* directory, Progress& progress);
+  void save(RunDirectory* directory, std::optional<double> score);
+  bool anybody(bool stopped);
   void refuse_divergence(const StepResult& r) const;
 
   Context& context_;
+  Processes& processes_;
   std::unique_ptr<Task> task_;
   const TrainConfig& config_;
   std::unique_ptr<FlatParameters> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<GradientExchange> exchange_;
   int64_t step_ = 0, without_better_ = 0;
   double best_quality_ = -1e30;
   StepResult last_;

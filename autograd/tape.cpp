@@ -52,6 +52,15 @@ void Tape::accumulate(int32_t slot, Tensor&& gradient, std::string_view op) {
   else sum = sum.clone(), add_into(sum, gradient);
 }
 
+// Of each parameter, by its slot: how many ops read it.
+std::unordered_map<int32_t, int> Tape::count_uses() const {
+  std::unordered_map<int32_t, int> uses;
+  for (const auto& node : nodes_)
+    for (const int32_t slot : node->slots())
+      if (parameters_.contains(slot)) ++uses[slot];
+  return uses;
+}
+
 void Tape::backward(const Variable& loss, double seed) {
   require(loss.value().count() == 1, "backward: the loss {} must hold one element; give gradients for other outputs", loss.shape());
   backward(std::span(&loss, 1), {loss.value().context().full(loss.shape(), loss.dtype(), seed)});
@@ -66,10 +75,14 @@ void Tape::backward(std::span<const Variable> outputs, std::vector<Tensor> gradi
     require(outputs[i].shape() == gradients[i].shape(), "backward: an output is {}, its gradient {}", outputs[i].shape(), gradients[i].shape());
     accumulate(outputs[i].slot_, std::move(gradients[i]), "backward");
   }
+  auto uses = final_ && !hides_parameters_ ? count_uses() : std::unordered_map<int32_t, int>();
   while (!nodes_.empty()) {
     const auto node = std::move(nodes_.back());
     nodes_.pop_back();
     node->backward(*this);
+    if (uses.empty()) continue;
+    for (const int32_t slot : node->slots())
+      if (const auto it = uses.find(slot); it != uses.end() && --it->second == 0) final_(*parameters_[slot]);
   }
 }
 

@@ -1,8 +1,10 @@
 // The tape: ops are appended in the order they are computed, backward is one loop from the end. No recursion, no chains of pointers.
 // Each gradient and each op's Saved is freed when used. A null tape records nothing, so training and inference are one code path.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -51,6 +53,12 @@ class Tape {
   void backward(const Variable& loss, double seed = 1);
   /// From several outputs with given gradients.
   void backward(std::span<const Variable> outputs, std::vector<Tensor> gradients);
+  /// f is called in backward with each parameter whose gradient has got its last contribution. Not with checkpoint(): which parameters
+  /// a block uses shows only when it runs again.
+  void when_final(std::function<void(const Parameter&)> f) { final_ = std::move(f); }
+  /// No op of this tape uses the parameter, so that its gradient will not change.
+  bool leaves_out(const Parameter& parameter) const { return !hides_parameters_ && !used_.contains(const_cast<Parameter*>(&parameter)); }
+
   /// Gradient of a watched leaf after backward (none when the loss does not reach it).
   Tensor grad(const Variable& watched) const;
 
@@ -72,6 +80,7 @@ class Tape {
   struct Node {
     virtual ~Node() = default;
     virtual void backward(Tape& tape) = 0;
+    virtual std::span<const int32_t> slots() const = 0;     // of the inputs; -1: not differentiated
   };
   template <class Op, size_t N, size_t M>
   struct OpNode;
@@ -87,7 +96,7 @@ class Tape {
   Variable variable(Tensor value);
   Need need(int32_t slot) const;
   void accumulate(int32_t slot, Tensor&& gradient, std::string_view op);
-  void run();
+  std::unordered_map<int32_t, int> count_uses() const;
 
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Tensor> grads_;                               // by slot
@@ -95,7 +104,8 @@ class Tape {
   std::unordered_map<int32_t, Parameter*> parameters_;      // by slot
   std::unordered_map<int32_t, bool> watched_;
   std::map<std::string_view, int64_t> bytes_by_op_;
-  bool done_ = false;
+  std::function<void(const Parameter&)> final_;
+  bool done_ = false, hides_parameters_ = false;
 };
 
 // ---- details
@@ -115,6 +125,7 @@ struct Tape::OpNode final : Tape::Node {
   std::array<int32_t, N> inputs;
   int32_t first_output = 0;
   OpNode(const Op& op, std::string_view name) : op(op), name(name) {}
+  std::span<const int32_t> slots() const override { return inputs; }
 
   void backward(Tape& tape) override {
     std::array<Tensor, M> g;
@@ -142,6 +153,7 @@ struct Tape::CheckpointNode final : Tape::Node {
   std::vector<Variable> inputs;
   int32_t output = 0;
   explicit CheckpointNode(F block, std::vector<Variable> inputs) : block(std::move(block)), inputs(std::move(inputs)) {}
+  std::span<const int32_t> slots() const override { return {}; }
 
   void backward(Tape& tape) override {
     Tensor g = std::move(tape.grads_[output]);
@@ -167,6 +179,7 @@ Variable Tape::checkpoint(Tape* tape, F block, std::vector<Variable> inputs) {
   if (!tape) return y;
   auto node = std::make_unique<CheckpointNode<F>>(std::move(block), std::move(inputs));
   node->output = int32_t(tape->grads_.size());
+  tape->hides_parameters_ = true;
   tape->nodes_.push_back(std::move(node));
   return tape->variable(y.value());
 }

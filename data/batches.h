@@ -8,6 +8,12 @@
 
 namespace alinea {
 
+/// Which batches of a run one process learns from: numbers first, first + stride, …
+struct BatchNumbers {
+  int64_t first = 0, stride = 1;
+  int64_t operator[](int64_t i) const { return first + i * stride; }
+};
+
 using Plan = std::vector<std::vector<int64_t>>;
 
 /// Batches of exactly `batch_size`: shuffle, sort by length inside runs of 16 batches, shuffle the batches; the last, short batch is

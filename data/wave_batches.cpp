@@ -9,10 +9,10 @@ namespace alinea {
 WaveBatches::WaveBatches(const WaveDataset& dataset, double seconds, RandomKey key)
     : dataset_(dataset), key_(key), order_(dataset.lengths(), BatchSize{.tokens = int64_t(seconds * wave_rate)}, key.child("order")) {}
 
-void WaveBatches::start(int64_t first) {
+void WaveBatches::start(BatchNumbers numbers) {
   ahead_.reset();
-  ahead_.emplace(std::numeric_limits<int64_t>::max(), [this, first](int64_t i) {
-    const int64_t number = first + i, epoch = number / order_.per_epoch();
+  ahead_.emplace(std::numeric_limits<int64_t>::max(), [this, numbers](int64_t i) {
+    const int64_t number = numbers[i], epoch = number / order_.per_epoch();
     return load_waves(dataset_, order_.batch(number), key_.child("crop").child(uint64_t(epoch)));
   });
 }

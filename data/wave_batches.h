@@ -15,8 +15,8 @@ class WaveBatches {
   /// places drawn by (key, epoch). Throws Error{data} for an utterance longer than `seconds`. The dataset must outlive this.
   WaveBatches(const WaveDataset& dataset, double seconds, RandomKey key);
 
-  /// Batch number `first` of the run comes next; a pure function of (dataset, seconds, key, number).
-  void start(int64_t first);
+  /// These batches of the run come next; batch n is a pure function of (dataset, seconds, key, n).
+  void start(BatchNumbers numbers);
   HostWaves next();
   int64_t per_epoch() const { return order_.per_epoch(); }
 

@@ -39,7 +39,7 @@ Outcome run(const Values& v, Activation activation, double p, bool copied) {
     y = linear(h, outer, Variable());
   }
   out.kept = context.memory().live - before - y.value().bytes();
-  tape.backward(y, normals(y.shape(), 9));
+  tape.backward(std::span(&y, 1), {normals(y.shape(), 9)});
   for (const Variable& input : {x, inner, bias, outer})
     for (const float g : tape.grad(input).values<float>()) out.gradients.push_back(g);
   return out;
@@ -67,7 +67,7 @@ TEST_CASE("recipes: a part of a tensor has none, and a tensor that is used twice
     Variable h = gelu(a);
     if (copied) h = add_scalar(h, 0);
     const Variable y = add(linear(h, b, Variable()), linear(h, b, Variable()));
-    tape.backward(y, normals(y.shape(), 3));
+    tape.backward(std::span(&y, 1), {normals(y.shape(), 3)});
     return std::pair{tape.grad(a).values<float>(), tape.grad(b).values<float>()};
   };
   CHECK(gradient(false) == gradient(true));

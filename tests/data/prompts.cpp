@@ -177,7 +177,7 @@ TEST_CASE("waves: batches fit their budget, show every utterance once an epoch, 
   prepare_prompts(o);
   const auto data = WaveDataset::open(folder / "a", "train", {.max_seconds = 0.4, .crop = true});
   WaveBatches whole(data, 2.0, RandomKey{3});
-  whole.start(0);
+  whole.start({});
   std::vector<HostWaves> batches;
   for (int64_t i = 0; i < 2 * whole.per_epoch(); ++i) batches.push_back(whole.next());
   std::map<int64_t, int> seen;
@@ -189,7 +189,7 @@ TEST_CASE("waves: batches fit their budget, show every utterance once an epoch, 
   for (const auto& [i, times] : seen) CHECK(times == 2);
   WaveBatches rest(data, 2.0, RandomKey{3});
   const int64_t first = whole.per_epoch() + 1;
-  rest.start(first);
+  rest.start({first});
   CHECK(rest.next().values == batches[size_t(first)].values);
   CHECK(data_error([&] { WaveBatches(data, 0.2, RandomKey{3}); }).find("budget") != std::string::npos);
 }
