@@ -1,4 +1,6 @@
 // Processes by MPI. Only the main thread talks to it.
+#define OMPI_SKIP_MPICXX 1                                  // the C interface alone
+#define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
 #include <cstdlib>

@@ -31,7 +31,7 @@ void make_corpus(const Folder& f) {
   o.subwords.vocabulary = 48;
   prepare_text(o);
   write_atomically(f / "config.json", R"({"batch": 8, "log_every": 1, "save_every": 100, "schedule": {"kind": "constant", "warmup": 4}, "optimizer": {"lr": 2e-3}, "validation": {"every": 0},
-    "model": {"model_type": "alinea_text", "d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64}})");
+    "model": {"model_type": "alinea_text", "d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 128}})");
 }
 
 // alinea train with the given settings, in two processes of one thread each or in one.
@@ -50,10 +50,12 @@ std::vector<double> losses(const fs::path& run) {
   return all;
 }
 
+// Softmax does not change when all keys move alike, so the gradient of a key's bias is rounding alone, which AdamW blows up to whole steps.
 double largest_difference(const fs::path& a, const fs::path& b) {
   const SafetensorsFile one(a / "last/model.safetensors"), two(b / "last/model.safetensors");
   double worst = 0;
   for (const auto& entry : one.entries()) {
+    if (entry.name.ends_with("k_proj.bias")) continue;
     const auto x = one.load(entry.name, Context::cpu()).values<float>(), y = two.load(entry.name, Context::cpu()).values<float>();
     for (size_t i = 0; i < x.size(); ++i) worst = std::max(worst, double(std::abs(x[i] - y[i])));
   }
