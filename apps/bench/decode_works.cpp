@@ -64,6 +64,7 @@ Work decoding(const std::string& name, const std::string& form, int64_t beams, D
   return {.name = "decode/mbart-large/" + name,
           .shape = fmt::format("B 1, {} source tokens, exactly {} new tokens, with a cache, 12+12 layers, d 1024, V 250054", source_tokens, new_tokens),
           .form = form,
+          .exact = dtype == DType::f32,                     // rounded weights are another model
           .cost = {.read = weights_read(dtype)},
           .make =
               [=](Context& c) {

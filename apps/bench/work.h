@@ -22,7 +22,7 @@ struct WorkCost {
 struct Work {
   std::string name, shape;     // "ops/gemm/fwd/512", "[512,512] x [512,512]"
   std::string form = "plain";  // one name may have several forms: ways to compute the same
-  bool exact = true;           // false: wrong on long inputs, kept to show what its speed costs
+  bool exact = true;           // false: other numbers, to show what they would save
   WorkCost cost;
   std::function<Step(Context&)> make;  // none: skipped, with the reason
   std::string skipped;

@@ -1,5 +1,7 @@
 #include "engine/ops/few_rows.h"
 
+#include <atomic>
+
 #include "engine/ops/activate.h"
 #include "engine/ops/row.h"
 
@@ -134,10 +136,18 @@ ALINEA_KERNEL void widen_all(const bf16* from, float* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = float(from[i]);
 }
 
+// Every output is a sum of its own, whoever computes it: threads take pieces of some 256 KB of weights, so that one whose core is lent to
+// another program does not hold up the rest.
 template <class T, class W>
 void run(const Product<T, W>& p) {
   const int64_t groups = (p.out + outputs_at_once - 1) / outputs_at_once;
-  parallel_for(groups, row_grain(outputs_at_once * p.in), [&](int64_t begin, int64_t end) { outputs(p, begin * outputs_at_once, std::min(p.out, end * outputs_at_once)); });
+  const int64_t piece = std::max<int64_t>(1, (1 << 18) / std::max<int64_t>(1, outputs_at_once * p.in * int64_t(sizeof(W))));
+  const int workers = std::min<int64_t>(threads_for(groups, row_grain(outputs_at_once * p.in)), (groups + piece - 1) / piece);
+  std::atomic<int64_t> next = 0;
+  parallel_for(workers, 1, [&](int64_t, int64_t) {
+    for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < groups;)
+      outputs(p, begin * outputs_at_once, std::min(p.out, (begin + piece) * outputs_at_once));
+  });
 }
 
 }  // namespace
