@@ -92,7 +92,7 @@ template <class Model>
 int eval_sounds(const EvalOptions& o, const std::filesystem::path& path, Context& context, Model& model) {
   o.decoding.refuse_speech_options();
   const auto tokenizer = open_tokenizer(path);
-  const WaveDataset data = WaveDataset::open(data_folder(o), o.split, {.max_seconds = 1e6, .transcribed = true, .features = FeatureExtractor::open(path)});
+  const WaveDataset data = WaveDataset::open(data_folder(o), o.split, {.min_seconds = 0, .max_seconds = 1e6, .transcribed = true, .features = FeatureExtractor::open(path)});
   const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
   const auto begin = std::chrono::steady_clock::now();
   const SoundScores s = evaluate_sounds(model, context, data, *tokenizer, decoding, o.limit);

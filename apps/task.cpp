@@ -20,7 +20,7 @@ std::filesystem::path model_path(const std::filesystem::path& path, bool best) {
 
 namespace {
 
-const std::string joined = SpeechEncoderDecoderConfig().model_type, speech_to_text = "speech_to_text";
+constexpr std::string_view joined = "speech-encoder-decoder", speech_to_text = "speech_to_text";
 
 std::string model_type(Config file, const std::filesystem::path& init) {
   std::string type = S2TConfig().model_type;

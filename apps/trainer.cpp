@@ -151,7 +151,7 @@ int Trainer::run(RunDirectory* directory, bool quiet) {
     const bool stopped = anybody(stop.received());
     if (quality || stopped || step_ % config_.save_every == 0) save(directory, quality);
     if (stopped && !finished()) {
-      progress.message(fmt::format("{}: saved at step {}; the same command resumes", stop.name(), step_), true);
+      progress.message(fmt::format("{}: saved at step {}; the same command resumes", stop.received() ? stop.name() : "another process was stopped", step_), true);
       return stop.received() ? stop.exit_code() : 143;
     }
   }

@@ -1,5 +1,6 @@
-// Speech for models that hear whole utterances: a prepared corpus as what a feature extractor makes of it (normalised samples for wav2vec 2.0,
-// filter banks for Speech2Text) with the texts, and padded batches on the host. Manifests as in manifest.h; an empty tgt_text means that nobody wrote down what is said.
+// Speech for models that hear whole utterances: a prepared corpus as what a feature extractor makes of it (normalised samples for
+// wav2vec 2.0, filter banks for Speech2Text) with the texts, and padded batches on the host. Manifests as in manifest.h; an empty tgt_text
+// means that nobody wrote down what is said.
 #pragma once
 #include <cstdint>
 #include <filesystem>
