@@ -1,6 +1,7 @@
 // What all transformers of this program are told: sizes, normalisation, dropout, attention families, the target vocabulary. The
 // configuration of a model extends it with what it adds.
 #pragma once
+#include <algorithm>
 #include <cmath>
 
 #include "engine/core/config.h"
@@ -88,8 +89,13 @@ struct TransformerConfig {
   int64_t heads_of_decoder() const { return decoder_heads > 0 ? decoder_heads : heads; }
   int64_t ffn_of_decoder() const { return decoder_ffn > 0 ? decoder_ffn : ffn; }
   double embedding_scale() const { return scale_embedding ? std::sqrt(double(d_model)) : 1; }
-  /// Refuses impossible sizes by name.
+  /// Refuses impossible sizes by name: those that fit nowhere too, before anything is allocated.
   void check() const {
+    const auto at_most = [](const char* name, int64_t value, int64_t largest) { require(value <= largest, "model: {} {} is more than {}, the most that is accepted", name, value, largest); };
+    at_most("d_model", d_model, 1 << 16), at_most("ffn", std::max(ffn, decoder_ffn), 1 << 20);
+    at_most("encoder_layers", encoder_layers, 1000), at_most("decoder_layers", decoder_layers, 1000);
+    at_most("source_words", source_words, 1 << 24), at_most("target_words", target_words, 1 << 24), at_most("max_positions", max_positions, 1 << 24);
+    at_most("max_positions · d_model", max_positions * d_model, 1 << 28);
     require(d_model > 0 && heads > 0 && d_model % heads == 0, "model: heads {} must divide d_model {}", heads, d_model);
     require(decoder_heads >= 0 && d_model % heads_of_decoder() == 0, "model: decoder_heads {} must divide d_model {}", decoder_heads, d_model);
     require(encoder_layers > 0 && decoder_layers > 0 && ffn > 0 && decoder_ffn >= 0, "model: encoder_layers, decoder_layers and ffn must be positive, decoder_ffn not negative");

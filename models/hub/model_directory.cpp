@@ -52,11 +52,17 @@ ModelConfig read_config(const std::filesystem::path& directory) {
   ModelConfig config;
   const std::string own = config.model_type, hub = Hub().model_type, found = model_type_of(directory);
   require_data(found == own || found == hub, "{}: model_type '{}' is not supported here; {} and {} are", (directory / "config.json").string(), found, own, hub);
-  Config file = model_config(directory);
-  if (found == hub) return Hub::read(file);
-  config.fields(file);
-  file.refuse_unread();
-  return config;
+  return of_file(directory / "config.json", [&] {
+    Config file = model_config(directory);
+    if (found == hub) {
+      config = Hub::read(file);
+    } else {
+      config.fields(file);
+      file.refuse_unread();
+    }
+    config.check();
+    return config;
+  });
 }
 
 // Tied tables go by several names; old files hold tables of sinusoids that are computed here.
@@ -81,13 +87,15 @@ std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& con
 
 Config model_config(const std::filesystem::path& directory) {
   require_data(std::filesystem::exists(directory / "config.json"), "{}: there is no config.json; this is not a model directory", directory.string());
-  return Config::file(directory / "config.json");
+  return of_file(directory / "config.json", [&] { return Config::file(directory / "config.json"); });
 }
 
 std::string model_type_of(const std::filesystem::path& directory) {
-  std::string type;
-  model_config(directory).field("model_type", type, "names the architecture in the file");
-  return type;
+  return of_file(directory / "config.json", [&] {
+    std::string type;
+    model_config(directory).field("model_type", type, "names the architecture in the file");
+    return type;
+  });
 }
 
 bool is_text_model(const std::string& type) { return type == TextConfig().model_type || type == MBartConfig().model_type; }
@@ -111,7 +119,11 @@ std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& di
 SpeechEncoderDecoderConfig read_speech_translation_config(const std::filesystem::path& directory) {
   const std::string found = model_type_of(directory);
   require_data(found == SpeechEncoderDecoderConfig().model_type, "{}: model_type '{}' is not supported here; speech-encoder-decoder is", (directory / "config.json").string(), found);
-  return SpeechEncoderDecoderConfig::read(model_config(directory));
+  return of_file(directory / "config.json", [&] {
+    SpeechEncoderDecoderConfig config = SpeechEncoderDecoderConfig::read(model_config(directory));
+    config.check();
+    return config;
+  });
 }
 
 std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context) {
@@ -139,11 +151,13 @@ std::unique_ptr<SpeechTranslation> join_speech_translation(const std::filesystem
 }
 
 GenerationConfig load_generation_config(const std::filesystem::path& directory) {
-  GenerationConfig config;
-  const auto own = directory / "generation_config.json";
-  Config file = std::filesystem::exists(own) ? Config::file(own) : model_config(directory);
-  config.fields(file);
-  return config;
+  const auto own = directory / "generation_config.json", file = std::filesystem::exists(own) ? own : directory / "config.json";
+  return of_file(file, [&] {
+    GenerationConfig config;
+    Config tree = file == own ? Config::file(own) : model_config(directory);
+    config.fields(tree);
+    return config;
+  });
 }
 
 }  // namespace alinea

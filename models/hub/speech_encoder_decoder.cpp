@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "models/hub/config_text.h"
+
 namespace alinea {
 
 void SpeechEncoderDecoderConfig::fields(Config& c) {
@@ -22,7 +24,9 @@ SpeechEncoderDecoderConfig SpeechEncoderDecoderConfig::read(Config file) {
 }
 
 SpeechEncoderDecoderConfig SpeechEncoderDecoderConfig::of_halves(const std::filesystem::path& encoder, const std::filesystem::path& decoder) {
-  const auto half = [](const std::filesystem::path& directory) { return nlohmann::ordered_json::parse(Config::file(directory / "config.json").dump()); };
+  const auto half = [](const std::filesystem::path& directory) {
+    return of_file(directory / "config.json", [&] { return nlohmann::ordered_json::parse(Config::file(directory / "config.json").dump()); });
+  };
   nlohmann::ordered_json all = {{"architectures", {"SpeechEncoderDecoderModel"}}, {"model_type", SpeechEncoderDecoderConfig().model_type}, {"is_encoder_decoder", true},
                                 {"tie_word_embeddings", false}, {"encoder", half(encoder)}, {"decoder", half(decoder)}};
   auto& text = all["decoder"];
@@ -39,6 +43,7 @@ void SpeechEncoderDecoderConfig::check() const {
   require_data(encoder.model_type == "wav2vec2" && decoder.model_type == "mbart", "config.json: encoder '{}' and decoder '{}' are not supported together; wav2vec2 and mbart are",
                encoder.model_type, decoder.model_type);
   encoder.check();
+  decoder.decoder().check();
   require_data(!has_projection() || encoder.output_size() == encoder.hidden_size,
                "config.json: the adapter gives {} channels, the decoder is {} wide, and transformers' enc_to_dec_proj takes hidden_size ({}); set output_hidden_size to one of the two",
                encoder.output_size(), decoder.d_model, encoder.hidden_size);

@@ -55,18 +55,24 @@ std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& con
 Wav2Vec2Config read_wav2vec2_config(const std::filesystem::path& directory) {
   const auto file = directory / "config.json";
   require_data(std::filesystem::exists(file), "{}: there is no config.json; this is not a model directory", directory.string());
-  Config tree = Config::file(file);
-  Wav2Vec2Config config;
-  config.fields(tree);
-  config.origin.text = tree.dump();
-  require_data(config.model_type == "wav2vec2", "{}: model_type '{}' is not wav2vec2", file.string(), config.model_type);
-  return config;
+  return of_file(file, [&] {
+    Config tree = Config::file(file);
+    Wav2Vec2Config config;
+    config.fields(tree);
+    config.origin.text = tree.dump();
+    require_data(config.model_type == "wav2vec2", "{}: model_type '{}' is not wav2vec2", file.string(), config.model_type);
+    config.check();
+    return config;
+  });
 }
 
 Wav2Vec2Head wav2vec2_head_of(const std::filesystem::path& directory) {
-  Config tree = Config::file(directory / "config.json");
-  std::vector<std::string> architectures;
-  if (tree.has("architectures")) tree.field("architectures", architectures, "the class that the weights are of");
+  const auto architectures = of_file(directory / "config.json", [&] {
+    Config tree = Config::file(directory / "config.json");
+    std::vector<std::string> names;
+    if (tree.has("architectures")) tree.field("architectures", names, "the class that the weights are of");
+    return names;
+  });
   const auto named = [&](const char* name) { return std::find(architectures.begin(), architectures.end(), name) != architectures.end(); };
   if (named("Wav2Vec2ForCTC")) return Wav2Vec2Head::ctc;
   if (named("Wav2Vec2ForPreTraining")) return Wav2Vec2Head::pretraining;

@@ -65,7 +65,7 @@ void one_of(const char* name, const std::string& value, const std::string& first
   require(value == first || value == second, "wav2vec2: {} '{}' is not {} or {}", name, value, first, second);
 }
 
-constexpr int64_t widest = 1 << 20;                          // no model comes near, and products of three sizes stay below 2⁶³
+constexpr int64_t widest = 1 << 16;                          // no model comes near; what is made before the weights are compared stays small
 
 void check_convolutions(const Wav2Vec2Config& c) {
   require(!c.conv_dim.empty() && c.conv_kernel.size() == c.conv_dim.size() && c.conv_stride.size() == c.conv_dim.size() && c.conv_dim.size() <= 64,
@@ -116,8 +116,8 @@ void Wav2Vec2Config::check() const {
   size("hidden_size", hidden_size, 1, widest);
   size("num_hidden_layers", num_hidden_layers, 1, 1000);
   size("num_attention_heads", num_attention_heads, 1, hidden_size);
-  size("intermediate_size", intermediate_size, 1, widest);
-  size("vocab_size", vocab_size, 1, int64_t(1) << 31);
+  size("intermediate_size", intermediate_size, 1, 16 * widest);
+  size("vocab_size", vocab_size, 1, 256 * widest);
   require(hidden_size % num_attention_heads == 0, "wav2vec2: num_attention_heads {} must divide hidden_size {}", num_attention_heads, hidden_size);
   require(layer_norm_eps > 0, "wav2vec2: layer_norm_eps {} must be positive", layer_norm_eps);
   one_of("hidden_act", hidden_act, "gelu", "relu");

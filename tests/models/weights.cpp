@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "engine/core/files.h"
+#include "models/hub/model_directory.h"
 #include "tests/apps/program.h"
 #include "tests/golden.h"
 #include "tests/models/hub_files.h"
@@ -193,4 +195,30 @@ TEST_CASE("patterns of names") {
   CHECK_FALSE(matches("a.b.c", "a*b"));
   CHECK(matches("", "*"));
   CHECK_FALSE(matches("", "a"));
+}
+
+TEST_CASE("models: sizes in config.json that no weights can have are a bad file, told before anything is allocated") {
+  const fs::path source = golden("hf/mbart");
+  const auto complaint = [&](const char* name, const nlohmann::json& value) {
+    const Folder folder;
+    nlohmann::json config = nlohmann::json::parse(read_file(source / "config.json"));
+    config[name] = value;
+    write_atomically(folder / "config.json", config.dump());
+    fs::copy(source / "model.safetensors", folder.path / "model.safetensors");
+    Context::cpu().reset_peak();
+    const int64_t before = Context::cpu().memory().peak;
+    const std::string message = data_error([&] { load_text_model(folder.path, Context::cpu()); });
+    CHECK(Context::cpu().memory().peak - before < 1 << 20);
+    CHECK(contains(message, folder / "config.json"));
+    return message;
+  };
+  CHECK(contains(complaint("vocab_size", 1000000000), "source_words 1000000000"));
+  CHECK(contains(complaint("d_model", 1000000000), "d_model 1000000000"));
+  CHECK(contains(complaint("decoder_layers", 1000000000), "decoder_layers 1000000000"));
+  CHECK(contains(complaint("decoder_layers", 0), "decoder_layers"));
+  CHECK(contains(complaint("decoder_ffn_dim", 1000000000000), "ffn 1000000000000"));
+  CHECK(contains(complaint("max_position_embeddings", 10000000000), "max_positions 10000000000"));
+  CHECK(contains(complaint("decoder_attention_heads", 5), "decoder_heads 5"));
+  CHECK(contains(complaint("vocab_size", "many"), "vocab_size"));
+  CHECK(contains(complaint("activation_function", "swish"), "swish"));
 }
