@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "engine/blas/gemm.h"
+#include "engine/core/device.h"
+#include "engine/ops/cuda_losses.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -57,12 +59,41 @@ int64_t largest(const T* x, const T* noise, int64_t V) {
   return best;
 }
 
-template <class T>
-void softmax_all(const Tensor& logits, const Tensor& noise, const Tensor& p, double temperature, int64_t V) {
-  const int64_t rows = logits.count() / V;
-  parallel_for(rows, row_grain(V), [&](int64_t begin, int64_t end) {
-    softmax_rows(logits.data<T>(), noise ? noise.data<T>() : nullptr, p.data<T>(), T(1 / temperature), V, begin, end);
-  });
+Tensor softmax_all(const Tensor& logits, const Tensor& noise, double temperature, int64_t groups) {
+  const int64_t rows = logits.shape().rows() * groups, V = logits.shape().last() / groups;
+  const Tensor p = logits.context().empty({logits.shape().rows(), groups * V}, logits.dtype());
+  auto on_cpu = [&] {
+    with_float(logits.dtype(), "codebook", [&]<class T>() {
+      parallel_for(rows, row_grain(V), [&](int64_t begin, int64_t end) {
+        softmax_rows(logits.data<T>(), noise ? noise.data<T>() : nullptr, p.data<T>(), T(1 / temperature), V, begin, end);
+      });
+    });
+  };
+  on_device(logits, on_cpu, [&] { cuda::code_softmax(logits, noise, temperature, groups, p); });
+  return p;
+}
+
+void through_softmax(const Tensor& weights, double factor, int64_t groups, const Tensor& d) {
+  const int64_t V = weights.shape().last() / groups;
+  auto on_cpu = [&] {
+    with_float(d.dtype(), "codebook", [&]<class T>() {
+      parallel_for(weights.count() / V, row_grain(V), [&](int64_t begin, int64_t end) { softmax_gradient_rows(weights.data<T>(), d.data<T>(), T(factor), V, begin, end); });
+    });
+  };
+  on_device(d, on_cpu, [&] { cuda::code_softmax_gradient(weights, factor, groups, d); });
+}
+
+// i32 [rows, G].
+Tensor choose(const Tensor& logits, const Tensor& noise, int64_t groups) {
+  const Tensor chosen = logits.context().empty({logits.shape().rows(), groups}, DType::i32);
+  auto on_cpu = [&] {
+    with_float(logits.dtype(), "codebook", [&]<class T>() {
+      const int64_t V = logits.shape().last() / groups;
+      for (int64_t i = 0; i < chosen.count(); ++i) chosen.data<int32_t>()[i] = int32_t(largest<T>(logits.data<T>() + i * V, noise ? noise.data<T>() + i * V : nullptr, V));
+    });
+  };
+  on_device(logits, on_cpu, [&] { cuda::code_choices(logits, noise, chosen); });
+  return chosen;
 }
 
 // The products of each group: what [rows, G E] and [rows, G V] have to do with the codebook [G V, E].
@@ -76,20 +107,67 @@ struct Sizes {
   Gemm collect() const { return {.transpose_a = true, .m = V, .n = E, .k = rows, .lda = G * V, .ldb = G * E, .ldc = E, .batch = G, .step_a = V, .step_b = E, .step_c = V * E}; }
 };
 
-template <class T>
-void gather(const Sizes& s, const T* codevectors, const int32_t* chosen, T* y) {
-  for (int64_t i = 0; i < s.rows * s.G; ++i) std::memcpy(y + i * s.E, codevectors + (i % s.G * s.V + chosen[i]) * s.E, size_t(s.E) * sizeof(T));
+void gather(const Sizes& s, const Tensor& codevectors, const Tensor& chosen, const Tensor& y) {
+  auto on_cpu = [&] {
+    with_float(y.dtype(), "codebook", [&]<class T>() {
+      const int32_t* choice = chosen.data<int32_t>();
+      for (int64_t i = 0; i < s.rows * s.G; ++i)
+        std::memcpy(y.data<T>() + i * s.E, codevectors.data<T>() + (i % s.G * s.V + choice[i]) * s.E, size_t(s.E) * sizeof(T));
+    });
+  };
+  on_device(y, on_cpu, [&] { cuda::take_codes(codevectors, chosen, y); });
 }
-template <class T>
-void scatter(const Sizes& s, const T* g, const int32_t* chosen, T* d) {
-  for (int64_t i = 0; i < s.rows * s.G; ++i) {
-    T* to = d + (i % s.G * s.V + chosen[i]) * s.E;
-    for (int64_t e = 0; e < s.E; ++e) to[e] += g[i * s.E + e];
-  }
+// d is overwritten.
+void scatter(const Sizes& s, const Tensor& g, const Tensor& chosen, const Tensor& d) {
+  auto on_cpu = [&] {
+    d.zero();
+    with_float(g.dtype(), "codebook", [&]<class T>() {
+      for (int64_t i = 0; i < s.rows * s.G; ++i) {
+        T* to = d.data<T>() + (i % s.G * s.V + chosen.data<int32_t>()[i]) * s.E;
+        for (int64_t e = 0; e < s.E; ++e) to[e] += g.data<T>()[i * s.E + e];
+      }
+    });
+  };
+  on_device(g, on_cpu, [&] { cuda::take_codes_gradient(g, chosen, d); });
+}
+
+// Σ over the named rows of their softmax (weights) or of their one-hot choices, [G V].
+std::vector<double> sums_of_rows(const Tensor& weights, const Tensor& chosen, int64_t V, const std::vector<uint8_t>& named) {
+  auto on_cpu = [&] {
+    std::vector<double> sums(size_t(weights ? weights.size(1) : chosen.size(1) * V), 0.0);
+    auto add = [&](auto add_row) {
+      for (size_t r = 0; r < named.size(); ++r)
+        if (named[r]) add_row(int64_t(r));
+    };
+    if (chosen) {
+      const int64_t G = chosen.size(1);
+      add([&](int64_t r) { for (int64_t g = 0; g < G; ++g) sums[size_t(g * V + chosen.data<int32_t>()[r * G + g])] += 1; });
+      return sums;
+    }
+    with_float(weights.dtype(), "code_perplexity", [&]<class T>() {
+      add([&](int64_t r) { for (size_t i = 0; i < sums.size(); ++i) sums[i] += double(weights.data<T>()[r * int64_t(sums.size()) + int64_t(i)]); });
+    });
+    return sums;
+  };
+  return on_device(weights ? weights : chosen, on_cpu, [&] { return weights ? cuda::code_sums(weights, named) : cuda::code_counts(chosen, V, named); });
+}
+
+// d = g · slope in the named rows, 0 elsewhere.
+void spread(const std::vector<double>& slope, const std::vector<uint8_t>& named, const Tensor& g, const Tensor& d) {
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "code_perplexity", [&]<class T>() {
+      const int64_t W = int64_t(slope.size());
+      const double upstream = double(*g.data<T>());
+      parallel_for(int64_t(named.size()), row_grain(W), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r)
+          for (int64_t i = 0; i < W; ++i) d.data<T>()[r * W + i] = named[size_t(r)] ? T(upstream * slope[size_t(i)]) : T(0);
+      });
+    });
+  };
+  on_device(d, on_cpu, [&] { cuda::code_slopes(slope, named, g, d); });
 }
 
 void check_logits(const Tensor& logits, int64_t groups, std::string_view op) {
-  cpu_only(logits, op);
   require(groups >= 1 && logits.rank() >= 1 && logits.shape().last() >= groups && logits.shape().last() % groups == 0,
           "{}: logits are {} for {} codebooks; their last axis must hold as many numbers for each", op, logits.shape(), groups);
 }
@@ -104,22 +182,15 @@ Tensor Codebook::forward(const Tensor& logits, const Tensor& codevectors, const 
           codevectors.shape());
   require(!noise || (noise.shape() == logits.shape() && noise.dtype() == logits.dtype()), "codebook: logits are {} {} and noise {} {}; they must be alike", logits.dtype(),
           logits.shape(), noise.dtype(), noise.shape());
+  same_device("codebook", logits, codevectors, noise);
   Context& context = logits.context();
   const Sizes s{logits.shape().rows(), groups, logits.shape().last() / groups, codevectors.size(2)};
   const Tensor y = context.empty(logits.shape().with_last(groups * s.E), logits.dtype());
   const bool use_weights = choice == Choice::soft || (kept && choice == Choice::gumbel && kept->needs[0]);
-  const Tensor weights = use_weights ? context.empty({s.rows, groups * s.V}, logits.dtype()) : Tensor();
-  const Tensor chosen = choice == Choice::soft ? Tensor() : context.empty({s.rows, groups}, DType::i32);
-  with_float(logits.dtype(), "codebook", [&]<class T>() {
-    if (use_weights) softmax_all<T>(logits, noise, weights, temperature, s.V);
-    if (choice == Choice::soft) {
-      gemm(context, s.mix(), weights.data<T>(), codevectors.data<T>(), y.data<T>());
-      return;
-    }
-    for (int64_t i = 0; i < s.rows * groups; ++i)
-      chosen.data<int32_t>()[i] = int32_t(largest(logits.data<T>() + i * s.V, noise ? noise.data<T>() + i * s.V : nullptr, s.V));
-    gather(s, codevectors.data<T>(), chosen.data<int32_t>(), y.data<T>());
-  });
+  const Tensor weights = use_weights ? softmax_all(logits, noise, temperature, groups) : Tensor();
+  const Tensor chosen = choice == Choice::soft ? Tensor() : choose(logits, noise, groups);
+  if (chosen) gather(s, codevectors, chosen, y);
+  else with_float(logits.dtype(), "codebook", [&]<class T>() { gemm(context, s.mix(), weights.data<T>(), codevectors.data<T>(), y.data<T>()); });
   if (kept) *kept = {kept->needs, weights, chosen, codevectors, logits.shape()};
   return y;
 }
@@ -129,31 +200,21 @@ Grads<3> Codebook::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) cons
   Context& context = g.context();
   const Sizes s{kept.logits.rows(), groups, kept.logits.last() / groups, kept.codevectors.size(2)};
   Grads<3> d;
-  with_float(g.dtype(), "codebook", [&]<class T>() {
-    if (need[1]) {
-      d[1] = context.zeros(kept.codevectors.shape(), g.dtype());
-      if (choice == Choice::soft) gemm(context, s.collect(), kept.weights.data<T>(), g.data<T>(), d[1].template data<T>());
-      else scatter(s, g.data<T>(), kept.chosen.data<int32_t>(), d[1].template data<T>());
-    }
-    if (choice == Choice::hard || !need[0]) return;
-    const Tensor slope = context.empty(kept.logits, g.dtype());
-    gemm(context, s.score(), g.data<T>(), kept.codevectors.data<T>(), slope.data<T>());
-    parallel_for(s.rows * groups, row_grain(s.V), [&](int64_t begin, int64_t end) {
-      softmax_gradient_rows(kept.weights.data<T>(), slope.data<T>(), T(1 / temperature), s.V, begin, end);
-    });
-    d[0] = slope;
-  });
+  if (need[1]) {
+    d[1] = context.empty(kept.codevectors.shape(), g.dtype());
+    if (kept.chosen) scatter(s, g, kept.chosen, d[1]);
+    else with_float(g.dtype(), "codebook", [&]<class T>() { gemm(context, s.collect(), kept.weights.data<T>(), g.data<T>(), d[1].data<T>()); });
+  }
+  if (choice == Choice::hard || !need[0]) return d;
+  d[0] = context.empty(kept.logits, g.dtype());
+  with_float(g.dtype(), "codebook", [&]<class T>() { gemm(context, s.score(), g.data<T>(), kept.codevectors.data<T>(), d[0].data<T>()); });
+  through_softmax(kept.weights, 1 / temperature, groups, d[0]);
   return d;
 }
 
 Tensor codebook_choices(const Tensor& logits, int64_t groups) {
   check_logits(logits, groups, "codebook");
-  const int64_t V = logits.shape().last() / groups;
-  const Tensor chosen = logits.context().empty(logits.shape().with_last(groups), DType::i64);
-  with_float(logits.dtype(), "codebook", [&]<class T>() {
-    for (int64_t i = 0; i < chosen.count(); ++i) chosen.data<int64_t>()[i] = largest<T>(logits.data<T>() + i * V, nullptr, V);
-  });
-  return chosen;
+  return choose(logits, {}, groups).to(DType::i64).reshape(logits.shape().with_last(groups));
 }
 
 Tensor CodePerplexity::forward(const Tensor& logits, const Tensor& mask, Saved* kept) const {
@@ -161,18 +222,9 @@ Tensor CodePerplexity::forward(const Tensor& logits, const Tensor& mask, Saved* 
   const int64_t W = logits.shape().last(), V = W / groups, rows = logits.shape().rows();
   require(mask.count() == rows && mask.rank() == logits.rank() - 1, "code_perplexity: logits are {} and the mask {}; it needs one number per row", logits.shape(), mask.shape());
   const std::vector<uint8_t> named = mask.values<uint8_t>();
-  const Tensor weights = hard ? Tensor() : logits.context().empty({rows, W}, logits.dtype());
-  std::vector<double> mean(size_t(W), 0.0);
-  int64_t count = 0;
-  with_float(logits.dtype(), "code_perplexity", [&]<class T>() {
-    if (!hard) softmax_all<T>(logits, {}, weights, 1, V);
-    for (int64_t r = 0; r < rows; ++r) {
-      if (!named[size_t(r)]) continue;
-      ++count;
-      for (int64_t g = 0; hard && g < groups; ++g) mean[size_t(g * V + largest<T>(logits.data<T>() + r * W + g * V, nullptr, V))] += 1;
-      for (int64_t i = 0; !hard && i < W; ++i) mean[size_t(i)] += double(weights.data<T>()[r * W + i]);
-    }
-  });
+  const Tensor weights = hard ? Tensor() : softmax_all(logits, {}, 1, groups);
+  std::vector<double> mean = sums_of_rows(weights, hard ? choose(logits, {}, groups) : Tensor(), V, named);
+  const int64_t count = std::count_if(named.begin(), named.end(), [](uint8_t n) { return n != 0; });
   double total = 0;
   std::vector<double> slope(size_t(W), 0.0);
   for (int64_t g = 0; g < groups; ++g) {
@@ -192,16 +244,9 @@ Tensor CodePerplexity::forward(const Tensor& logits, const Tensor& mask, Saved* 
 
 Grads<2> CodePerplexity::backward(Saved&& kept, Tensor&& g, const Needs<2>& need) const {
   if (hard || !need[0]) return {};
-  const int64_t W = kept.logits.last(), V = W / groups, rows = kept.logits.rows();
-  const double upstream = g.item();
   const Tensor d = g.context().empty(kept.logits, g.dtype());
-  with_float(g.dtype(), "code_perplexity", [&]<class T>() {
-    parallel_for(rows, row_grain(W), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t i = 0; i < W; ++i) d.data<T>()[r * W + i] = kept.named[size_t(r)] ? T(upstream * kept.slope[size_t(i)]) : T(0);
-      softmax_gradient_rows(kept.weights.data<T>(), d.data<T>(), T(1), V, begin * groups, end * groups);
-    });
-  });
+  spread(kept.slope, kept.named, g, d);
+  through_softmax(kept.weights, 1, groups, d);
   return {d, {}};
 }
 

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/core/device.h"
+#include "engine/ops/cuda_losses.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -80,7 +82,7 @@ double first_of(double* s, int64_t K) {
 }
 
 void check(const Tensor& states, const Tensor& targets, const Tensor& negatives, const Tensor& mask, double temperature) {
-  cpu_only(states, "contrastive_loss");
+  same_device("contrastive_loss", states, targets);
   require(states.rank() == 3 && targets.shape() == states.shape() && targets.dtype() == states.dtype(),
           "contrastive_loss: states are {} {} and targets {} {}; both must be [B, T, P] of one dtype", states.dtype(), states.shape(), targets.dtype(), targets.shape());
   const Shape frames{states.size(0), states.size(1)};
@@ -90,79 +92,117 @@ void check(const Tensor& states, const Tensor& targets, const Tensor& negatives,
   require(temperature > 0, "contrastive_loss: temperature {} must be positive", temperature);
 }
 
+// The frames that the mask names.
+std::vector<int64_t> masked_frames(const Tensor& mask) {
+  const std::vector<uint8_t> named = mask.values<uint8_t>();
+  std::vector<int64_t> masked;
+  for (size_t n = 0; n < named.size(); ++n)
+    if (named[n]) masked.push_back(int64_t(n));
+  return masked;
+}
+
+Candidates candidates(const ContrastiveLoss::Saved& a, int64_t i) {
+  const int64_t frame = a.masked[size_t(i)];
+  return {frame, a.negatives.data<int64_t>() + frame * a.negatives.size(2)};
+}
+
+int64_t grain(int64_t K) { return 1 + 4096 / (K + 1); }
+
+template <class T>
+double run_forward(double temperature, const Tensor& states, const Tensor& targets, const ContrastiveLoss::Saved& a) {
+  const int64_t frames = a.states.size(0), P = a.states.size(1), K = a.negatives.size(2);
+  const T *raw = targets.data<T>(), *x = a.states.data<T>(), *q = a.targets.data<T>();
+  parallel_for(frames, row_grain(P), [&](int64_t begin, int64_t end) {
+    unit_rows(states.data<T>(), a.states.data<T>(), a.state_lengths.data<double>(), P, begin, end);
+    unit_rows(raw, a.targets.data<T>(), a.target_lengths.data<double>(), P, begin, end);
+  });
+  std::vector<double> losses(a.masked.size());
+  parallel_for(int64_t(a.masked.size()), grain(K), [&](int64_t begin, int64_t end) {
+    std::vector<double> s(size_t(1 + K));
+    for (int64_t i = begin; i < end; ++i) {
+      const Candidates c = candidates(a, i);
+      similarities(x, q, c, K, P, s.data());
+      for (int64_t k = 0; k <= K; ++k) {
+        const bool same = k > 0 && std::equal(raw + c[0] * P, raw + (c[0] + 1) * P, raw + c[k] * P);
+        s[size_t(k)] = same ? left_out : s[size_t(k)] / temperature;
+      }
+      losses[size_t(i)] = first_of(s.data(), K);
+      for (int64_t k = 0; a.weights && k <= K; ++k) a.weights.data<T>()[i * (1 + K) + k] = T(s[size_t(k)] / temperature);
+    }
+  });
+  double total = 0;
+  for (const double loss : losses) total += loss;
+  return total;
+}
+
+// Spoils the weights: they are multiplied by the upstream gradient.
+template <class T>
+void scale_weights(const ContrastiveLoss::Saved& a, T upstream) {
+  for (int64_t i = 0; i < a.weights.count(); ++i) a.weights.data<T>()[i] *= upstream;
+}
+
+// d: zeros.
+template <class T>
+void to_states(const ContrastiveLoss::Saved& a, const Tensor& d) {
+  const int64_t P = a.states.size(1), K = a.negatives.size(2);
+  const T *q = a.targets.data<T>(), *w = a.weights.data<T>();
+  T* to = d.data<T>();
+  parallel_for(int64_t(a.masked.size()), grain(K), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) add_targets(q, candidates(a, i), w + i * (1 + K), K, P, to + candidates(a, i).frame * P);
+  });
+  parallel_for(a.states.size(0), row_grain(P), [&](int64_t begin, int64_t end) { through_unit(a.states.data<T>(), a.state_lengths.data<double>(), to, P, begin, end); });
+}
+
+template <class T>
+void to_targets(const ContrastiveLoss::Saved& a, const Tensor& d) {
+  const int64_t P = a.states.size(1), K = a.negatives.size(2), blocks = (P + lanes<T> - 1) / lanes<T>;
+  const T *x = a.states.data<T>(), *w = a.weights.data<T>();
+  T* to = d.data<T>();
+  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < int64_t(a.masked.size()); ++i) add_state(x, candidates(a, i), w + i * (1 + K), K, P, to, begin * lanes<T>, std::min(P, end * lanes<T>));
+  });
+  parallel_for(a.states.size(0), row_grain(P), [&](int64_t begin, int64_t end) { through_unit(a.targets.data<T>(), a.target_lengths.data<double>(), to, P, begin, end); });
+}
+
 }  // namespace
 
 Tensor ContrastiveLoss::forward(const Tensor& states, const Tensor& targets, const Tensor& negatives, const Tensor& mask, Saved* kept) const {
   check(states, targets, negatives, mask, temperature);
   Context& context = states.context();
   const int64_t frames = states.shape().rows(), P = states.size(2), K = negatives.size(2);
-  const std::vector<uint8_t> named = mask.values<uint8_t>();
-  std::vector<int64_t> masked;
-  for (int64_t n = 0; n < frames; ++n)
-    if (named[size_t(n)]) masked.push_back(n);
-  const int64_t* indices = negatives.data<int64_t>();
-  for (const int64_t n : masked)
+  Saved a{.shape = states.shape()};
+  a.negatives = negatives.compact().to(Context::cpu());
+  a.masked = masked_frames(mask);
+  const int64_t* indices = a.negatives.data<int64_t>();
+  for (const int64_t n : a.masked)
     for (int64_t k = 0; k < K; ++k)
       require_data(indices[n * K + k] >= 0 && indices[n * K + k] < frames, "contrastive_loss: a negative of frame {} is {}; there are {} frames", n, indices[n * K + k], frames);
-  const Tensor x = context.empty({frames, P}, states.dtype()), q = context.empty({frames, P}, states.dtype());
-  const Tensor weights = kept ? context.empty({int64_t(masked.size()), 1 + K}, states.dtype()) : Tensor();
-  std::vector<double> x_lengths(static_cast<size_t>(frames)), q_lengths(x_lengths), losses(masked.size());
-  with_float(states.dtype(), "contrastive_loss", [&]<class T>() {
-    const T* raw = targets.data<T>();
-    parallel_for(frames, row_grain(P), [&](int64_t begin, int64_t end) {
-      unit_rows(states.data<T>(), x.data<T>(), x_lengths.data(), P, begin, end);
-      unit_rows(raw, q.data<T>(), q_lengths.data(), P, begin, end);
-    });
-    parallel_for(int64_t(masked.size()), 1 + 4096 / (K + 1), [&](int64_t begin, int64_t end) {
-      std::vector<double> s(size_t(1 + K));
-      for (int64_t i = begin; i < end; ++i) {
-        const Candidates c{masked[size_t(i)], indices + masked[size_t(i)] * K};
-        similarities(x.data<T>(), q.data<T>(), c, K, P, s.data());
-        for (int64_t k = 0; k <= K; ++k) {
-          const bool same = k > 0 && std::equal(raw + c[0] * P, raw + (c[0] + 1) * P, raw + c[k] * P);
-          s[size_t(k)] = same ? left_out : s[size_t(k)] / temperature;
-        }
-        losses[size_t(i)] = first_of(s.data(), K);
-        for (int64_t k = 0; weights && k <= K; ++k) weights.data<T>()[i * (1 + K) + k] = T(s[size_t(k)] / temperature);
-      }
-    });
-  });
-  double total = 0;
-  for (const double loss : losses) total += loss;
-  if (kept) *kept = {x, q, negatives, weights, std::move(x_lengths), std::move(q_lengths), std::move(masked), states.shape()};
-  return context.full({}, states.dtype(), total);
+  a.states = context.empty({frames, P}, states.dtype()), a.targets = context.empty({frames, P}, states.dtype());
+  a.state_lengths = context.empty({frames}, DType::f64), a.target_lengths = context.empty({frames}, DType::f64);
+  if (kept) a.weights = context.empty({int64_t(a.masked.size()), 1 + K}, states.dtype());
+  const Tensor loss = context.empty({}, states.dtype());
+  auto on_cpu = [&] {
+    with_float(states.dtype(), "contrastive_loss", [&]<class T>() { *loss.data<T>() = T(run_forward<T>(temperature, states, targets, a)); });
+  };
+  on_device(states, on_cpu, [&] { cuda::contrastive_loss(temperature, states, targets, a, loss); });
+  if (kept) *kept = std::move(a);
+  return loss;
 }
 
 Grads<4> ContrastiveLoss::backward(Saved&& kept, Tensor&& g, const Needs<4>& need) const {
-  Context& context = g.context();
-  const int64_t frames = kept.shape.rows(), P = kept.shape.last(), K = kept.negatives.size(2), count = int64_t(kept.masked.size());
-  const double upstream = g.item();
-  const int64_t* indices = kept.negatives.data<int64_t>();
   Grads<4> d;
-  with_float(g.dtype(), "contrastive_loss", [&]<class T>() {
-    T* w = kept.weights.data<T>();
-    for (int64_t i = 0; i < kept.weights.count(); ++i) w[i] *= T(upstream);
-    auto candidates = [&](int64_t i) { return Candidates{kept.masked[size_t(i)], indices + kept.masked[size_t(i)] * K}; };
-    const T *x = kept.states.data<T>(), *q = kept.targets.data<T>();
-    for (int input = 0; input < 2; ++input) {
-      if (!need[size_t(input)]) continue;
-      const Tensor dv = context.zeros(kept.shape, g.dtype());
-      T* to = dv.data<T>();
-      if (input == 0) {
-        parallel_for(count, 1 + 4096 / (K + 1), [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) add_targets(q, candidates(i), w + i * (1 + K), K, P, to + candidates(i).frame * P);
-        });
-      } else {
-        const int64_t blocks = (P + lanes<T> - 1) / lanes<T>;
-        parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
-          for (int64_t i = 0; i < count; ++i) add_state(x, candidates(i), w + i * (1 + K), K, P, to, begin * lanes<T>, std::min(P, end * lanes<T>));
-        });
-      }
-      const T* unit = input == 0 ? x : q;
-      const double* lengths = (input == 0 ? kept.state_lengths : kept.target_lengths).data();
-      parallel_for(frames, row_grain(P), [&](int64_t begin, int64_t end) { through_unit(unit, lengths, to, P, begin, end); });
-      d[size_t(input)] = dv;
-    }
+  for (size_t input = 0; input < 2; ++input)
+    if (need[input]) d[input] = g.context().zeros(kept.shape, g.dtype());
+  auto on_cpu = [&] {
+    with_float(g.dtype(), "contrastive_loss", [&]<class T>() {
+      scale_weights(kept, *g.data<T>());
+      if (d[0]) to_states<T>(kept, d[0]);
+      if (d[1]) to_targets<T>(kept, d[1]);
+    });
+  };
+  on_device(g, on_cpu, [&] {
+    if (d[0]) cuda::contrastive_loss_states(kept, g, d[0]);
+    if (d[1]) cuda::contrastive_loss_targets(kept, g, d[1]);
   });
   return d;
 }

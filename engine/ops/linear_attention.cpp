@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "engine/core/device.h"
+#include "engine/core/on_host.h"
 #include "engine/ops/attention_call.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_attention.h"
@@ -326,10 +327,9 @@ Grads<3> LinearAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& nee
   return d;
 }
 
-Tensor linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k) {
-  cpu_only(q, "linear_attention_weights");
-  check_attention("linear_attention", q, k, k, op.mask);
-  check_extents(op.extents, q.size(0));
+namespace {
+
+Tensor weights_on_cpu(const LinearAttention& op, const Tensor& q, const Tensor& k) {
   const Tensor w = q.context().zeros({q.size(0), q.size(1), q.size(2), k.size(2)}, q.dtype());
   with_float(q.dtype(), "linear_attention", [&]<class T>() {
     const Call<T> c(op, q, k, k);
@@ -348,6 +348,14 @@ Tensor linear_attention_weights(const LinearAttention& op, const Tensor& q, cons
     }
   });
   return w;
+}
+
+}  // namespace
+
+Tensor linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k) {
+  check_attention("linear_attention", q, k, k, op.mask);
+  check_extents(op.extents, q.size(0));
+  return on_host([&](const Tensor& q, const Tensor& k) { return weights_on_cpu(op, q, k); }, q, k);
 }
 
 }  // namespace alinea

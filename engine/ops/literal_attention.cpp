@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/core/device.h"
+#include "engine/core/on_host.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/heads.h"
@@ -99,9 +100,9 @@ Grads<4> LiteralAttention::backward(Saved&& kept, Tensor&& g, const Needs<4>& ne
 }
 
 Tensor literal_weights(const LiteralAttention& op, const Tensor& v, const Tensor& band_logits, const Tensor& column_logits, const Tensor& residual) {
-  cpu_only(v, "literal_weights");
   check(op, v, band_logits, column_logits, residual);
-  return structured_weights(call_of(op, v, band_logits, column_logits, bounded(residual, op.eps)));
+  auto on_cpu = [&](const Tensor& v, const Tensor& band, const Tensor& column, const Tensor& r) { return structured_weights(call_of(op, v, band, column, bounded(r, op.eps))); };
+  return on_host(on_cpu, v, band_logits, column_logits, residual);
 }
 
 }  // namespace alinea

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "engine/core/device.h"
+#include "engine/core/on_host.h"
 #include "engine/ops/attention_call.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_tile.h"
@@ -258,9 +259,9 @@ Grads<3> SoftmaxAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& ne
   return d;
 }
 
-Tensor attention_weights(const Tensor& q, const Tensor& k, const Mask& mask, double scale) {
-  cpu_only(q, "attention_weights");
-  check_attention("attention_weights", q, k, k, mask);
+namespace {
+
+Tensor weights_on_cpu(const Tensor& q, const Tensor& k, const Mask& mask, double scale) {
   const int64_t T_ = q.size(2), S = k.size(2), D = q.size(3);
   const Tensor weights = q.context().empty({q.size(0), q.size(1), T_, S}, q.dtype());
   const double factor = scale != 0 ? scale : 1 / std::sqrt(double(D));
@@ -286,6 +287,13 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const Mask& mask, dou
     });
   });
   return weights;
+}
+
+}  // namespace
+
+Tensor attention_weights(const Tensor& q, const Tensor& k, const Mask& mask, double scale) {
+  check_attention("attention_weights", q, k, k, mask);
+  return on_host([&](const Tensor& q, const Tensor& k) { return weights_on_cpu(q, k, mask, scale); }, q, k);
 }
 
 }  // namespace alinea

@@ -1,6 +1,7 @@
 #include "engine/ops/structured_attention.h"
 
 #include "engine/core/device.h"
+#include "engine/core/on_host.h"
 #include "engine/ops/heads.h"
 #include "engine/ops/softmax_attention.h"
 #include "engine/ops/structured_core.h"
@@ -47,9 +48,9 @@ Grads<5> StructuredAttention::backward(Saved&& kept, Tensor&& g, const Needs<5>&
 }
 
 Tensor structured_weights(const StructuredAttention& op, const Tensor& q, const Tensor& k, const Tensor& band_bias, const Tensor& column_bias) {
-  cpu_only(q, "structured_weights");
   check(op, q, k, k, band_bias, column_bias);
-  return structured_weights(call_of(op, q, k, k, band_bias, column_bias));
+  auto on_cpu = [&](const Tensor& q, const Tensor& k, const Tensor& band, const Tensor& column) { return structured_weights(call_of(op, q, k, k, band, column)); };
+  return on_host(on_cpu, q, k, band_bias, column_bias);
 }
 
 }  // namespace alinea

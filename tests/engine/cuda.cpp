@@ -10,7 +10,9 @@
 #include "engine/ops/adamw.h"
 #include "engine/ops/cross_entropy.h"
 #include "engine/ops/reduce.h"
+#include "engine/ops/replace_elements.h"
 #include "engine/ops/softmax.h"
+#include "engine/ops/softmax_attention.h"
 #include "engine/ops/top_k.h"
 
 using namespace alinea;
@@ -24,7 +26,7 @@ const char* const gpu_ops[] = {
     "relu", "gelu", "silu", "sigmoid", "tanh", "exp", "log", "scale", "add_scalar", "add", "sub", "mul", "div", "add_bias_gelu", "softmax", "log_softmax", "matmul", "linear",
     "reshape", "permute", "slice", "concat",
     "attention", "attention_scores", "attention_context", "chunk_beta", "conv1d", "conv2d", "literal", "lookback_beta", "monotonic_alpha", "structured_attention",
-    "adamw", "alignment_variance", "average_lagging", "avg_pool_time", "cross_entropy", "ctc_loss", "differentiable_average_lagging", "dropout", "embedding", "expand", "expected_delay", "glu",
+    "adamw", "alignment_variance", "average_lagging", "avg_pool_time", "code_perplexity", "codebook", "contrastive_loss", "cross_entropy", "ctc_loss", "differentiable_average_lagging", "dropout", "embedding", "expand", "expected_delay", "glu",
     "group_norm", "head_pool", "layer_norm", "mask_frames", "mean", "residual_layer_norm", "sum", "sum_to",
     "weight_norm",
 };
@@ -233,4 +235,21 @@ TEST_CASE("cuda: sums, norms and losses of many elements and long rows" * doctes
     const Tensor one = Context::cpu().full({}, DType::f64, 1);
     CHECK(difference(op.backward(std::move(there), one.to(gpu), {})[0].values<double>(), op.backward(std::move(here), one.clone(), {})[0].values<double>()) <= 1e-12);
   }
+}
+
+TEST_CASE("cuda: elements are replaced and given back; the weights of attention are the CPU's" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  const auto v = counting(3 * 700);
+  const Tensor x = gpu.from(v.data(), {3, 700}), y = Context::cpu().from(v.data(), {3, 700});
+  std::vector<int64_t> places;
+  for (int64_t i = 0; i < 3 * 700; i += 1 + i % 5) places.push_back(i);
+  CHECK(replace_elements(x, places, -INFINITY) == replace_elements(y, places, -INFINITY));
+  CHECK(x.values<double>() == y.values<double>());
+  CHECK(replace_elements(x, {}, 1).empty());
+  CHECK_THROWS_AS(replace_elements(x, {2100}, 1), Error);
+
+  const Tensor q = Context::cpu().from(v.data(), {1, 2, 50, 7}).permute({0, 2, 1, 3}), there = gpu.from(v.data(), {1, 2, 50, 7}).permute({0, 2, 1, 3});
+  const Tensor weights = attention_weights(there, there, {});
+  CHECK(&weights.context() == &gpu);
+  CHECK(weights.values<double>() == attention_weights(q, q, {}).values<double>());
 }

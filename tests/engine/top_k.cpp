@@ -1,3 +1,4 @@
+#include "engine/ops/replace_elements.h"
 #include "engine/ops/top_k.h"
 
 #include <doctest/doctest.h>
@@ -48,4 +49,13 @@ TEST_CASE("top_k: NaN is never among the largest, and shows in the sum") {
   CHECK(found.entries[3].column == -1);
   CHECK(std::isnan(found.log_sums[0]));
   CHECK_THROWS_AS(TopK{.k = 5}.forward(Context::cpu().from(v, {1, 4})), Error);
+}
+
+TEST_CASE("replace_elements: what stood there comes back in order") {
+  const float v[] = {1, 2, 3, 4, 5, 6};
+  const Tensor x = Context::cpu().from(v, {2, 3});
+  CHECK(replace_elements(x, {4, 0, 5}, -1) == std::vector<double>{5, 1, 6});
+  CHECK(x.values<float>() == std::vector<float>{-1, 2, 3, 4, -1, -1});
+  CHECK(replace_elements(x, {}, 7).empty());
+  CHECK_THROWS_AS(replace_elements(x, {6}, 0), Error);
 }
