@@ -56,6 +56,7 @@ std::vector<Chart> charts_of_run(const std::filesystem::path& run) {
   add_chart(charts, log, name + ": masked frames told from others", "percent", {"accuracy"});
   add_chart(charts, log, name + ": latency and variance of the alignment", "s, s²", {"latency_seconds", "variance_seconds2"});
   add_chart(charts, log, name + ": gradient norm", "norm", {"gradient_norm"});
+  add_chart(charts, log, name + ": steps skipped for NaN or infinity", "steps", {"skipped"});
   add_chart(charts, metrics, name + ": validation loss", "loss", {"loss", "contrastive"});
   add_chart(charts, metrics, name + ": errors of recognition", "percent", {"wer", "cer", "train_wer", "train_cer"});
   add_chart(charts, metrics, name + ": validation quality", "percent, BLEU", {"exact_match", "bleu"});

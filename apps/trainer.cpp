@@ -33,6 +33,8 @@ void Trainer::resume(const SavedCheckpoint& checkpoint) {
   const auto trainer = nlohmann::json::parse(checkpoint.trainer_json());
   best_quality_ = trainer.value("best_quality", best_quality_);
   without_better_ = trainer.value("validations_without_better", without_better_);
+  skipped_ = trainer.value("skipped", skipped_);
+  skipped_in_a_row_ = trainer.value("skipped_in_a_row", skipped_in_a_row_);
 }
 
 Trainer::StepResult Trainer::train_step() {
@@ -55,8 +57,13 @@ Trainer::StepResult Trainer::train_step() {
   this->share(r);
   ++step_;
   r.gradient_norm = optimizer_->gradient_norm();
-  refuse_divergence(r);
-  optimizer_->step(rate(), step_, r.gradient_norm);
+  // Loss and gradients have been added up over the processes: all of them decide alike.
+  if (std::isfinite(r.loss) && std::isfinite(r.gradient_norm)) {
+    skipped_in_a_row_ = 0;
+    optimizer_->step(rate(), step_ - skipped_, r.gradient_norm);
+  } else {
+    skip_or_stop(r);
+  }
   return r;
 }
 
@@ -75,12 +82,15 @@ bool Trainer::anybody(bool stopped) {
   return count > 0;
 }
 
-void Trainer::refuse_divergence(const StepResult& r) const {
-  if (std::isfinite(r.loss) && std::isfinite(r.gradient_norm)) return;
+void Trainer::skip_or_stop(const StepResult& r) {
+  constexpr int64_t most = 10;                              // in a row: chance does not do that, the weights are spoilt
+  const bool skip = config_.non_finite == "skip";
+  ++skipped_, ++skipped_in_a_row_;
+  if (skip && skipped_in_a_row_ < most) return;
   fail(Exit::diverged,
-       "train: step {}: the loss is {} and the gradient norm {}; the last checkpoint is kept. Lower optimizer.lr (now {}) or raise "
+       "train: step {}: the loss is {} and the gradient norm {}{}; the last checkpoint is kept. Lower optimizer.lr (now {}) or raise "
        "schedule.warmup (now {})",
-       step_, r.loss, r.gradient_norm, config_.optimizer.lr, config_.schedule.warmup);
+       step_, r.loss, r.gradient_norm, skip ? fmt::format(", the {}th step in a row to be skipped", most) : "", config_.optimizer.lr, config_.schedule.warmup);
 }
 
 void Trainer::log(RunDirectory& directory) const {
@@ -88,6 +98,7 @@ void Trainer::log(RunDirectory& directory) const {
   for (size_t i = 0; i < last_.terms.size(); ++i) values.emplace_back(task_->terms()[i], last_.terms[i]);
   values.emplace_back("gradient_norm", last_.gradient_norm);
   values.emplace_back("lr", rate());
+  if (config_.non_finite == "skip") values.emplace_back("skipped", double(skipped_));
   directory.log(step_, values);
 }
 
@@ -116,7 +127,8 @@ void Trainer::save(RunDirectory* directory, std::optional<double> score) {
         write_safetensors(folder / "optimizer.safetensors", {{"moment1", optimizer_->moment1}, {"moment2", optimizer_->moment2}});
       },
       nlohmann::json{
-          {"step", step_}, {"data", config_.data}, {"best_quality", best_quality_}, {"validations_without_better", without_better_}}
+          {"step", step_}, {"data", config_.data}, {"best_quality", best_quality_}, {"validations_without_better", without_better_},
+          {"skipped", skipped_}, {"skipped_in_a_row", skipped_in_a_row_}}
           .dump(),
       score);
 }
@@ -133,6 +145,8 @@ int Trainer::run(RunDirectory* directory, bool quiet) {
     last_ = train_step();
     window_tokens += last_.tokens;
     progress.update(step_, last_.loss, last_.gradient_norm, last_.tokens);
+    if (skipped_in_a_row_ > 0)
+      progress.message(fmt::format("step {}: skipped, the loss is {} and the gradient norm {}; {} so far", step_, last_.loss, last_.gradient_norm, skipped_), true);
     const bool end = step_ == config_.steps;
     if (directory && (step_ % config_.log_every == 0 || end)) {
       log(*directory);

@@ -39,7 +39,7 @@ class Trainer {
   double validate(RunDirectory* directory, Progress& progress);
   void save(RunDirectory* directory, std::optional<double> score);
   bool anybody(bool stopped);
-  void refuse_divergence(const StepResult& r) const;
+  void skip_or_stop(const StepResult& r);
 
   Context& context_;
   Processes& processes_;
@@ -49,6 +49,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientExchange> exchange_;
   int64_t step_ = 0, without_better_ = 0;
+  int64_t skipped_ = 0, skipped_in_a_row_ = 0;              // steps that left everything as it was, because a number was not finite
   double best_quality_ = -1e30;
   StepResult last_;
 };

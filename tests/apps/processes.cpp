@@ -37,7 +37,7 @@ void make_corpus(const Folder& f) {
 // alinea train with the given settings, in two processes of one thread each or in one.
 Result train(const Folder& f, bool together, const std::string& out, const std::string& settings) {
   const std::string program = fs::read_symlink("/proc/self/exe").parent_path() / "../../apps/alinea", err = f / "err";
-  const std::string command = std::string(together ? "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -n 2 --oversubscribe --bind-to none " : "") + "'" + program + "' train -q --threads 1 --config '" +
+  const std::string command = std::string(together ? "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -n 2 --oversubscribe --bind-to none " : "") + "'" + program + "' train -q --device cpu --threads 1 --config '" +
                               f / "config.json" + "' --data '" + f / "data" + "' --out '" + f / out + "' " + settings + " >/dev/null 2>'" + err + "'";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, "", read_file(err)};
@@ -97,4 +97,7 @@ TEST_CASE("processes: two learn what one learns from twice the batches, go on fr
   const Result diverged = train(f, true, "diverged", "--set steps=30 --set optimizer.lr=1e30");
   CHECK(diverged.code == 5);
   CHECK(contains(diverged.err, "diverged") + contains(diverged.err, "the loss is") > 0);
+  const Result skipping = train(f, true, "skipping", "--set steps=30 --set optimizer.lr=1e30 --set non_finite=skip");
+  CHECK(skipping.code == 5);
+  CHECK(contains(skipping.err, "in a row to be skipped"));
 }

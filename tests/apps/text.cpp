@@ -13,43 +13,12 @@
 #include "engine/core/files.h"
 #include "models/hub/model_directory.h"
 #include "tests/apps/program.h"
+#include "tests/apps/tiny.h"
 
 using namespace alinea;
+using namespace alinea::tiny_text;
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-
-namespace {
-
-// "the red dog sees a cat": every word has one translation, adjectives change places.
-void make_corpus(const fs::path& folder, bool joint = true) {
-  const char* nouns[][2] = {{"dog", "Hund"}, {"cat", "Katze"}, {"house", "Haus"}, {"tree", "Baum"}};
-  const char* colours[][2] = {{"red", "rot"}, {"blue", "blau"}, {"green", "gruen"}};
-  std::string en, de;
-  for (int i = 0; i < 72; ++i) {
-    const auto &a = nouns[i % 4], &b = nouns[(i / 4) % 4], &c = colours[i % 3];
-    en += std::string("the ") + c[0] + " " + a[0] + " sees a " + b[0] + "\n";
-    de += std::string("das ") + a[1] + " " + c[1] + " sieht ein " + b[1] + "\n";
-  }
-  write_atomically(folder / "en.txt", en), write_atomically(folder / "de.txt", de);
-  TextOptions o;
-  o.source = folder / "en.txt", o.target = folder / "de.txt", o.joint = joint, o.out = folder / "data";
-  o.subwords.vocabulary = 60;
-  prepare_text(o);
-}
-
-Config tiny(const fs::path& data, int steps) {
-  Config c = Config::text(
-      R"({"batch_tokens": 80, "log_every": 1, "save_every": 100, "schedule": {"kind": "constant", "warmup": 5}, "optimizer": {"lr": 5e-3},
-                              "validation": {"every": 0, "decoding": {"max_new_tokens": 12}},
-                              "model": {"model_type": "alinea_text", "d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64,
-                                        "share_embeddings": true}})",
-      "tiny");
-  c.set("steps", std::to_string(steps));
-  c.set("data", data.string());
-  return c;
-}
-
-}  // namespace
 
 TEST_CASE("text training: stopped and resumed equals uninterrupted, byte for byte; another seed differs") {
   Folder f;

@@ -13,45 +13,15 @@
 #include "data/audio.h"
 #include "engine/core/files.h"
 #include "models/hub/model_directory.h"
+#include "tests/apps/poisoned.h"
 #include "tests/apps/program.h"
+#include "tests/apps/tiny.h"
 
 using namespace alinea;
+using namespace alinea::tiny_speech;
 namespace fs = std::filesystem;
 
 namespace {
-
-// Every utterance is two tones; the target names them.
-void make_corpus(const fs::path& data) {
-  fs::create_directories(data);
-  const std::vector<std::string> names{"eins", "zwei", "drei"};
-  Vocabulary::target({names.begin(), names.end()}).save(data / "vocab.tgt.txt");
-  Vocabulary::source({"low", "mid", "high"}).save(data / "vocab.src.txt");
-  const std::vector<std::string> source{"low", "mid", "high"};
-  for (const auto& [split, count] : {std::pair{"train", 12}, {"dev", 3}, {"test", 3}}) {
-    std::vector<ManifestRow> rows;
-    for (int i = 0; i < count; ++i) {
-      const int a = i % 3, b = (i / 3) % 3;
-      Audio audio;
-      for (int s = 0; s < 16000; ++s) audio.samples.push_back(0.3f * float(std::sin(2 * 3.14159265 * (s < 8000 ? 300.0 * (a + 1) : 300.0 * (b + 1)) * s / 16000)));
-      const std::string id = std::string(split) + std::to_string(i);
-      write_wav(data / (id + ".wav"), audio);
-      rows.push_back({.id = id, .audio = id + ".wav", .n_frames = log_mel_frames(16000), .tgt_text = names[size_t(a)] + " " + names[size_t(b)], .speaker = "sine",
-                      .src_text = source[size_t(a)] + " " + source[size_t(b)], .src_lang = "en", .tgt_lang = "de", .kind = "tones",
-                      .words = {source[size_t(a)], source[size_t(b)]}, .keys = {}, .word_spans = {{0.f, 0.5f}, {0.5f, 1.f}}});
-    }
-    write_manifest(data / (std::string(split) + ".tsv"), rows);
-  }
-}
-
-Config tiny(const fs::path& data, int steps, const std::string& stage = "offline") {
-  Config c = Config::text(R"({"batch": 4, "log_every": 1, "save_every": 100, "validation": {"every": 0, "sentences": 2, "max_tokens": 6},
-                              "model": {"d_model": 16, "heads": 2, "ffn": 32, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64, "policy": {"depth": 1}}})", "tiny");
-  c.set("stage", stage);
-  c.set("steps", std::to_string(steps));
-  c.set("data", data.string());
-  if (stage == "emma") c.set("loss.latency", "0.1"), c.set("loss.variance", "0.5"), c.set("freeze", R"(["model.encoder"])");
-  return c;
-}
 
 std::string bytes(const fs::path& run, const std::string& file) { return read_file(run / "last" / file); }
 
@@ -224,3 +194,5 @@ TEST_CASE("training: a misspelt key names the nearest one, too little data and d
     CHECK(e.kind() == Exit::diverged);
   }
 }
+
+TEST_CASE("training: a step with NaN is skipped where the configuration says so, and changes nothing") { check_skipped_steps(Context::cpu()); }

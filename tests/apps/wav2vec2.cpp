@@ -12,34 +12,14 @@
 #include "models/hub/safetensors.h"
 #include "models/hub/wav2vec2.h"
 #include "tests/apps/program.h"
-#include "tests/apps/tones.h"
+#include "tests/apps/tiny.h"
 
 using namespace alinea;
+using namespace alinea::tiny_waves;
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 namespace {
-
-void make_corpus(const fs::path& data, const std::string& letters = "ABC") {
-  make_ctc_tokenizer(make_tones(data, {letters.substr(0, 1), letters.substr(1, 1), letters.substr(2, 1)}), false, data);
-}
-
-Config tiny(const fs::path& data, const std::string& stage, int steps) {
-  Config c = Config::text(
-      R"({"log_every": 1, "save_every": 100, "schedule": {"kind": "constant", "warmup": 5}, "optimizer": {"lr": 3e-3}, "validation": {"every": 0},
-                              "waves": {"batch_seconds": 3, "min_seconds": 0.1, "max_seconds": 2},
-                              "model": {"model_type": "wav2vec2", "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
-                                        "do_stable_layer_norm": true, "feat_extract_norm": "layer", "conv_bias": true, "layerdrop": 0,
-                                        "conv_dim": [16, 16, 16], "conv_kernel": [20, 8, 4], "conv_stride": [10, 8, 4],
-                                        "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "num_codevectors_per_group": 8, "codevector_dim": 16,
-                                        "proj_codevector_dim": 16, "num_negatives": 5, "mask_time_prob": 0.5, "mask_time_length": 2,
-                                        "ctc_loss_reduction": "mean", "ctc_zero_infinity": true}})",
-      "tiny");
-  c.set("stage", stage);
-  c.set("steps", std::to_string(steps));
-  c.set("data", data.string());
-  return c;
-}
 
 std::vector<Json> lines(const fs::path& file) {
   std::vector<Json> all;
