@@ -22,7 +22,7 @@ std::vector<int32_t> best_labels(const float* logits, int64_t frames, int64_t la
 
 }  // namespace
 
-Tensor ctc_labels(const CtcTokenizer& tokenizer, const std::vector<std::string>& texts, Context& context) {
+Tensor ctc_labels(const CtcTokenizer& tokenizer, const std::vector<std::string>& texts) {
   std::vector<std::vector<int32_t>> all;
   size_t longest = 1;
   for (const std::string& text : texts) {
@@ -31,7 +31,7 @@ Tensor ctc_labels(const CtcTokenizer& tokenizer, const std::vector<std::string>&
   }
   std::vector<int64_t> labels(texts.size() * longest, -100);
   for (size_t b = 0; b < all.size(); ++b) std::copy(all[b].begin(), all[b].end(), labels.begin() + int64_t(b * longest));
-  return context.from(labels.data(), {int64_t(texts.size()), int64_t(longest)});
+  return Context::cpu().from(labels.data(), {int64_t(texts.size()), int64_t(longest)});
 }
 
 FeatureExtractor extractor_of(const Wav2Vec2Config& config) { return {.return_attention_mask = config.feat_extract_norm == "layer"}; }
@@ -43,7 +43,7 @@ CtcScores evaluate_ctc(Wav2Vec2ForCTC& model, Context& context, const WaveDatase
   for (const auto& indices : plan_in_order(count, data.features().return_attention_mask ? 8 : 1)) {
     const HostWaves batch = load_waves(data, indices);
     const auto out = model.forward(context.from(batch.values.data(), {batch.B, batch.N}), batch.visible(), {}, {}, {});
-    const CtcTargets targets(ctc_labels(tokenizer, batch.texts, context), model.config().pad_token_id);
+    const CtcTargets targets(ctc_labels(tokenizer, batch.texts), model.config().pad_token_id);
     const CtcLoss loss{.blank = model.config().pad_token_id,
                        .zero_infinity = true,
                        .input_lengths = out.encoder.lengths,

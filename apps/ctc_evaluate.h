@@ -10,8 +10,8 @@
 
 namespace alinea {
 
-/// i64 [B, longest], filled with -100.
-Tensor ctc_labels(const CtcTokenizer& tokenizer, const std::vector<std::string>& texts, Context& context);
+/// i64 [B, longest] in host memory, where the loss wants them; filled with -100.
+Tensor ctc_labels(const CtcTokenizer& tokenizer, const std::vector<std::string>& texts);
 
 /// What turns sound into such a model's input: normalised samples, with a mask of the padding, but for models whose first convolution is
 /// normalised over the whole row (feat_extract_norm "group"): they were trained without one.

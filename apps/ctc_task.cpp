@@ -58,7 +58,7 @@ BatchLoss CtcTask::next_loss(const Pass& pass) {
     options.mask_time = context_.zeros({batch.B, config_.model.frames(batch.N)}, DType::u8);
     options.mask_channels = context_.zeros({batch.B, config_.model.hidden_size}, DType::u8);
   }
-  const Tensor labels = ctc_labels(tokenizer_, batch.texts, context_);
+  const Tensor labels = ctc_labels(tokenizer_, batch.texts);
   const auto out = model_->forward(context_.from(batch.values.data(), {batch.B, batch.N}), batch.visible(), labels, options, pass);
   BatchLoss loss{out.loss, {double(out.too_long), batch.seconds}};
   for (const int32_t n : CtcTargets(labels, config_.model.pad_token_id).lengths) loss.tokens += n;

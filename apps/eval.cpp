@@ -82,9 +82,9 @@ int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& 
   const TextDataset data = TextDataset::open(data_folder(o), o.split, open_tokenizer(path));
   const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
   const auto begin = std::chrono::steady_clock::now();
-  const auto hypotheses = translate_split(*model, context, data, decoding, o.limit);
+  const auto hypotheses = translate_split(*model, data, decoding, o.limit);
   const double seconds = seconds_since(begin);
-  return report_text(o, decoding, hypotheses, score_text(hypotheses, data), text_loss(*model, context, data), seconds);
+  return report_text(o, decoding, hypotheses, score_text(hypotheses, data), text_loss(*model, data), seconds);
 }
 
 // Speech by a model of Hugging Face's parts; the time includes the teacher-forced loss.

@@ -142,8 +142,8 @@ class Experiment {
     if (is_text_model(model_type_of(path))) {
       const auto model = load_text_model(path, context_);
       const TextDataset test = TextDataset::open(data, "test", open_tokenizer(path));
-      const TextScores s = score_text(translate_split(*model, context_, test, file_.decoding, 0), test);
-      r.values = {{"bleu", s.bleu}, {"chrf", s.chrf}, {"test_loss", text_loss(*model, context_, test)}, {"dev_loss", text_loss(*model, context_, TextDataset::open(data, "dev", open_tokenizer(path)))},
+      const TextScores s = score_text(translate_split(*model, test, file_.decoding, 0), test);
+      r.values = {{"bleu", s.bleu}, {"chrf", s.chrf}, {"test_loss", text_loss(*model, test)}, {"dev_loss", text_loss(*model, TextDataset::open(data, "dev", open_tokenizer(path)))},
                   {"parameters", double(parameter_count(*model))}};
     } else {
       const auto model = load_model(path, context_);

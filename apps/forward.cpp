@@ -65,8 +65,8 @@ void refuse_unknown(const ForwardModel& model, const NamedInputs& in) {
     require_data(std::find(known.begin(), known.end(), name) != known.end(), "forward: this model has no input '{}'; it takes {}", name, fmt::join(known, ", "));
 }
 
-int compare(const ForwardCommand& o, ForwardModel& model) {
-  const std::vector<ComparedTensor> rows = compare_case(model, o.test_case);
+int compare(const ForwardCommand& o, ForwardModel& model, Context& context) {
+  const std::vector<ComparedTensor> rows = compare_case(model, context, o.test_case);
   bool ok = true;
   TextTable table({{"tensor"}, {"worst error", true}, {"tolerance", true}, {""}});
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
@@ -83,7 +83,7 @@ int compare(const ForwardCommand& o, ForwardModel& model) {
 int forward(const ForwardCommand& o) {
   Context& context = context_of(o.common);
   const auto model = open_forward_model(o.directory, context);
-  if (!o.test_case.empty()) return compare(o, *model);
+  if (!o.test_case.empty()) return compare(o, *model, context);
   require(!o.in.empty() && !o.out.empty(), "forward: --in FILE.safetensors and --out FILE.safetensors are needed (or --case DIR)");
   const NamedInputs in(SafetensorsFile(o.in).load_all(context));
   refuse_unknown(*model, in);

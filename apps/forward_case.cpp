@@ -69,11 +69,11 @@ Scenario scenario_of(const std::string& key) {
 
 class CaseRunner {
  public:
-  CaseRunner(ForwardModel& model, const std::filesystem::path& folder)
+  CaseRunner(ForwardModel& model, Context& context, const std::filesystem::path& folder)
       : model_(model),
         case_(json::parse(read_file(folder / "case.json"))),
         expected_(SafetensorsFile(folder / "expected.safetensors").load_all(Context::cpu())),
-        inputs_(SafetensorsFile(folder / "inputs.safetensors").load_all(Context::cpu())) {}
+        inputs_(SafetensorsFile(folder / "inputs.safetensors").load_all(context)) {}
 
   std::vector<ComparedTensor> compare() {
     std::vector<ComparedTensor> rows;
@@ -178,6 +178,6 @@ ComparedTensor compare_tensor(const std::string& name, const Tensor& got, const 
   return row;
 }
 
-std::vector<ComparedTensor> compare_case(ForwardModel& model, const std::filesystem::path& folder) { return CaseRunner(model, folder).compare(); }
+std::vector<ComparedTensor> compare_case(ForwardModel& model, Context& context, const std::filesystem::path& folder) { return CaseRunner(model, context, folder).compare(); }
 
 }  // namespace alinea

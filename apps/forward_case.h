@@ -16,8 +16,8 @@ struct ComparedTensor {
   std::string complaint;                                    // why not ok
 };
 
-/// One row per expected tensor, in the file's order.
-std::vector<ComparedTensor> compare_case(ForwardModel& model, const std::filesystem::path& folder);
+/// One row per expected tensor, in the file's order. context: where the model lies.
+std::vector<ComparedTensor> compare_case(ForwardModel& model, Context& context, const std::filesystem::path& folder);
 
 /// The rule: integers exactly; floats max |got − want| ≤ atol + rtol · max |want| over the finite entries, inf and NaN in the same places.
 ComparedTensor compare_tensor(const std::string& name, const Tensor& got, const Tensor& want, double atol, double rtol);

@@ -21,9 +21,9 @@ struct GradcheckOptions {
 bool fine(const GradCheck& c) { return c.worst <= tolerance; }   // false for NaN
 
 // The worst of all examples per input, in the order of the row; NaN is worse than any number.
-std::vector<GradCheck> worst_by_input(const OpRow& row, RandomKey key) {
+std::vector<GradCheck> worst_by_input(const OpRow& row, RandomKey key, Context& context) {
   std::vector<GradCheck> worst;
-  for (const GradCheck& c : check_gradients(row, key)) {
+  for (const GradCheck& c : check_gradients(row, key, context)) {
     const auto same = std::find_if(worst.begin(), worst.end(), [&](const GradCheck& w) { return w.input == c.input; });
     if (same == worst.end()) worst.push_back(c);
     else if (std::isnan(c.worst) || c.worst > same->worst) *same = c;
@@ -45,12 +45,12 @@ std::vector<const OpRow*> chosen(const std::vector<std::string>& names) {
 
 int gradcheck(const GradcheckOptions& o) {
   const CommonOptions& common = o.common;
-  set_threads(common.threads);
+  Context& context = context_of(common);
   TextTable table({{"op"}, {"input"}, {"worst error", true}, {"example", true}, {"element", true}, {""}});
   auto list = nlohmann::ordered_json::array();
   int failed = 0, checked = 0;
   for (const OpRow* row : chosen(o.ops)) {
-    for (const GradCheck& c : worst_by_input(*row, RandomKey{common.seed.value_or(7)})) {
+    for (const GradCheck& c : worst_by_input(*row, RandomKey{common.seed.value_or(7)}, context)) {
       ++checked;
       failed += !fine(c);
       table.row({c.op, c.input, fmt::format("{:.1e}", c.worst), fmt::format("{}", c.example), fmt::format("{}", c.at), fine(c) ? "ok" : "WRONG"});
@@ -68,9 +68,9 @@ int gradcheck(const GradcheckOptions& o) {
 void add_gradcheck(Command program, Run& run) {
   auto o = std::make_shared<GradcheckOptions>();
   Command app = add_command(program, "gradcheck", "gradients of every op against central differences: worst error and where",
-                              "alinea gradcheck\nalinea gradcheck linear matmul --json");
+                              "alinea gradcheck\nalinea gradcheck linear matmul --json\nalinea gradcheck softmax --device cuda");
   app.add_option("ops", o->ops, "names of alinea op --list; all if none is given").type_name("OP");
-  add_common(app, o->common, Common::seed | Common::json);
+  add_common(app, o->common, Common::device | Common::seed | Common::json);
   app.callback([o, &run] { run = [o] { return gradcheck(*o); }; });
 }
 

@@ -13,11 +13,10 @@ bool is_float(DType d) { return d == DType::f32 || d == DType::f64 || d == DType
 OpRow log_mel_row() {
   const auto run = [](const OpCall& c) {
     const Tensor x = c.tensor("x");
-    cpu_only(x, "log_mel");
     const std::string scale = c.text("scale");
     require(scale == "int16" || scale == "unit", "log_mel: scale '{}' is not int16 or unit", scale);
     LogMelOptions options{.bins = int(c.integer("bins")), .rate = int(c.integer("rate")), .unit_scale = scale == "unit"};
-    const std::vector<float> frames = LogMel(options)(x.values<float>());
+    const std::vector<float> frames = LogMel(options)(x.values<float>());   // features are made on the host, wherever x lies
     const Tensor y = x.context().from(frames.data(), {int64_t(frames.size()) / options.bins, options.bins});
     return std::vector{Variable(y.to(x.dtype()))};
   };

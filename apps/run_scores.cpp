@@ -102,17 +102,17 @@ int64_t longest_target(const TransformerConfig& config) { return std::min<int64_
 
 // ---- text
 
-TextBatch text_sentence(const std::string& text, TextTransformer& model, const Tokenizer& tokenizer, Context& context) {
+TextBatch text_sentence(const std::string& text, TextTransformer& model, const Tokenizer& tokenizer) {
   const std::vector<int32_t> ids = tokenizer.encode(text, Side::source);
   require_data(!ids.empty(), "analyze: --source '{}' holds no token", text);
-  SourceTokens source = source_tokens({tokenizer.frame(ids, Side::source)}, context, model.config());
+  SourceTokens source = source_tokens({tokenizer.frame(ids, Side::source)}, model.config());
   const GenerationConfig settings = for_language({.max_new_tokens = longest_target(model.config())}, tokenizer, "");
   const std::vector<int32_t> target = model.translate(source.ids, source.lengths, settings).tokens(0);
   std::vector<int64_t> in{*settings.decoder_start_token_id}, out(target.begin(), target.end());
   in.insert(in.end(), target.begin(), target.end());
   out.push_back(model.config().eos_token);
   const Shape shape{1, int64_t(in.size())};
-  return {.source = source.ids, .source_lengths = source.lengths, .decoder_in = context.from(in.data(), shape), .labels = context.from(out.data(), shape), .target_lengths = {int32_t(in.size())}};
+  return {.source = source.ids, .source_lengths = source.lengths, .decoder_in = Context::cpu().from(in.data(), shape), .labels = Context::cpu().from(out.data(), shape), .target_lengths = {int32_t(in.size())}};
 }
 
 SentencePositions text_positions(const TextBatch& batch, const std::string& id, const RunScores& which, const TextTransformer& model, const Tokenizer& tokenizer) {
@@ -135,7 +135,7 @@ ScoreSet text_scores(Context& context, const RunScores& which, const std::filesy
   };
   if (!which.source.empty()) {
     const auto tokenizer = open_tokenizer(path);
-    const TextBatch batch = text_sentence(which.source, *model, *tokenizer, context);
+    const TextBatch batch = text_sentence(which.source, *model, *tokenizer);
     Capture<TextTransformer> capture(*model, which, set);   // now: translating is not to be watched
     run(batch, "source", *tokenizer, capture);
     set.source = describe(which, 1);
@@ -146,7 +146,7 @@ ScoreSet text_scores(Context& context, const RunScores& which, const std::filesy
   const int64_t n = sentences_of(which, data.size());
   for (int64_t i = 0; i < n; ++i) {
     const int64_t one[] = {i};
-    run(text_batch(data, one, context, model->config()), data.row(i).id, data.tokenizer(), capture);
+    run(text_batch(data, one, model->config()), data.row(i).id, data.tokenizer(), capture);
   }
   set.source = describe(which, n);
   return set;

@@ -19,7 +19,7 @@ GenerationConfig for_language(GenerationConfig config, const Tokenizer& tokenize
   return config;
 }
 
-std::vector<std::string> translate_text(TextTransformer& model, Context& context, const Tokenizer& tokenizer, const Languages& languages,
+std::vector<std::string> translate_text(TextTransformer& model, const Tokenizer& tokenizer, const Languages& languages,
                                         std::span<const std::string> sentences, const GenerationConfig& settings, int64_t batch) {
   const GenerationConfig config = for_language(settings, tokenizer, languages.target);
   const std::string from = language_code(tokenizer, languages.source);
@@ -37,18 +37,18 @@ std::vector<std::string> translate_text(TextTransformer& model, Context& context
     const size_t end = std::min(order.size(), begin + size_t(batch));
     std::vector<std::vector<int32_t>> some;
     for (size_t i = begin; i < end; ++i) some.push_back(ids[order[i]]);
-    const SourceTokens source = source_tokens(some, context, model.config());
+    const SourceTokens source = source_tokens(some, model.config());
     const Generation translated = model.translate(source.ids, source.lengths, config);
     for (size_t i = begin; i < end; ++i) out[order[i]] = tokenizer.decode(translated.tokens(i - begin));
   }
   return out;
 }
 
-std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data,
+std::vector<std::string> translate_split(TextTransformer& model, const TextDataset& data,
                                          const GenerationConfig& config, int64_t limit) {
   std::vector<std::string> sources;
   for (int64_t i = 0; i < (limit > 0 ? std::min(limit, data.size()) : data.size()); ++i) sources.push_back(data.row(i).src_text);
-  return translate_text(model, context, data.tokenizer(), {data.row(0).src_lang, data.row(0).tgt_lang}, sources, config);
+  return translate_text(model, data.tokenizer(), {data.row(0).src_lang, data.row(0).tgt_lang}, sources, config);
 }
 
 GenerationConfig text_settings(const std::filesystem::path& directory) {
@@ -56,7 +56,7 @@ GenerationConfig text_settings(const std::filesystem::path& directory) {
   return {.max_length = 101};
 }
 
-double text_loss(TextTransformer& model, Context& context, const TextDataset& data) {
+double text_loss(TextTransformer& model, const TextDataset& data) {
   const auto lengths = data.lengths();
   std::vector<int64_t> order(lengths.size());
   std::iota(order.begin(), order.end(), 0);
@@ -65,7 +65,7 @@ double text_loss(TextTransformer& model, Context& context, const TextDataset& da
   for (const auto& places : plan_in_order(data.size(), 64)) {
     std::vector<int64_t> indices;
     for (const int64_t place : places) indices.push_back(order[size_t(place)]);
-    const TextBatch batch = text_batch(data, indices, context, model.config());
+    const TextBatch batch = text_batch(data, indices, model.config());
     const double n = std::accumulate(batch.target_lengths.begin(), batch.target_lengths.end(), 0.0);
     sum += n * model.loss(batch, 0, {}).value().item();
     tokens += n;

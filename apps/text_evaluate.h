@@ -25,17 +25,17 @@ GenerationConfig for_language(GenerationConfig config, const Tokenizer& tokenize
 
 /// Translations in the order of the sentences; an empty sentence stays empty. Sentences of like length are decoded together, `batch` at
 /// once.
-std::vector<std::string> translate_text(TextTransformer& model, Context& context, const Tokenizer& tokenizer, const Languages& languages,
+std::vector<std::string> translate_text(TextTransformer& model, const Tokenizer& tokenizer, const Languages& languages,
                                         std::span<const std::string> sentences, const GenerationConfig& config, int64_t batch = 64);
 /// The sources of a split; limit: only the first, 0: all.
-std::vector<std::string> translate_split(TextTransformer& model, Context& context, const TextDataset& data,
+std::vector<std::string> translate_split(TextTransformer& model, const TextDataset& data,
                                          const GenerationConfig& config, int64_t limit);
 
 /// generation_config.json of a model directory; without one up to 100 tokens greedily.
 GenerationConfig text_settings(const std::filesystem::path& directory);
 
 /// Mean cross entropy (natural logarithm, not smoothed) per target piece and end, teacher forced.
-double text_loss(TextTransformer& model, Context& context, const TextDataset& data);
+double text_loss(TextTransformer& model, const TextDataset& data);
 
 TextScores score_text(const std::vector<std::string>& hypotheses, const std::vector<std::string>& references);
 /// Against the references of the first hypotheses.size() rows.

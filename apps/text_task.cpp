@@ -81,16 +81,16 @@ void TextTask::start(BatchNumbers numbers) {
 }
 
 BatchLoss TextTask::next_loss(const Pass& pass) {
-  const TextBatch batch = text_batch(train_, order_->batch(numbers_[next_++]), context_, model_->config());
+  const TextBatch batch = text_batch(train_, order_->batch(numbers_[next_++]), model_->config());
   BatchLoss out{model_->loss(batch, config_.loss.smoothing, pass), {}};
   for (const int32_t n : batch.target_lengths) out.tokens += n;
   return out;
 }
 
 Validation TextTask::validate(int64_t, std::span<const double>) {
-  const double loss = text_loss(*model_, context_, dev_);
+  const double loss = text_loss(*model_, dev_);
   const TextScores s =
-      score_text(translate_split(*model_, context_, dev_, config_.validation.decoding, config_.validation.sentences), dev_);
+      score_text(translate_split(*model_, dev_, config_.validation.decoding, config_.validation.sentences), dev_);
   return {.metrics = {{"loss", loss}, {"perplexity", std::exp(loss)}, {"bleu", s.bleu}},
           .quality = s.bleu,
           .message = fmt::format("dev loss {:.3f}  BLEU {:.1f}", loss, s.bleu)};

@@ -117,13 +117,13 @@ int translate_texts(const TranslateOptions& o, const std::filesystem::path& path
   for (const std::string& file : o.files) {
     if (file != "-") {
       const auto lines = is_sentence(file) ? std::vector<std::string>{file} : read_sentences(file);
-      print_translations(o, file, lines, translate_text(*model, context, *tokenizer, o.languages, lines, decoding));
+      print_translations(o, file, lines, translate_text(*model, *tokenizer, o.languages, lines, decoding));
       continue;
     }
     std::string line;                                       // one at a time: each is answered at once
     while (std::getline(std::cin, line)) {
       const std::vector<std::string> one{line};
-      print_translations(o, file, one, translate_text(*model, context, *tokenizer, o.languages, one, decoding));
+      print_translations(o, file, one, translate_text(*model, *tokenizer, o.languages, one, decoding));
     }
   }
   return 0;

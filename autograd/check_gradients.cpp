@@ -32,18 +32,25 @@ double weighted_sum(const std::vector<Variable>& outputs, const std::vector<std:
   return s;
 }
 
+// The inputs where the op is to run.
+std::map<std::string, Variable> inputs_on(Context& context, const std::map<std::string, Tensor>& values) {
+  std::map<std::string, Variable> inputs;
+  for (const auto& [name, value] : values) inputs[name] = value.to(context);
+  return inputs;
+}
+
 // Gradients of Σ w · output by the op's own backward, in the order of `names`.
-std::vector<std::vector<double>> analytic(const OpRow& row, const std::map<std::string, Tensor>& values, const OpExample& example,
+std::vector<std::vector<double>> analytic(const OpRow& row, Context& context, const std::map<std::string, Tensor>& values, const OpExample& example,
                                           const std::vector<std::string>& names, std::vector<std::vector<double>>& weights, Draw& draw) {
   Tape tape;
-  std::map<std::string, Variable> inputs(values.begin(), values.end());
-  for (const auto& name : names) inputs[name] = tape.watch(values.at(name));
+  std::map<std::string, Variable> inputs = inputs_on(context, values);
+  for (const auto& name : names) inputs[name] = tape.watch(inputs[name].value());
   const auto outputs = row.run(make_call(row, inputs, example.attributes));
   std::vector<Tensor> g;
   for (const Variable& y : outputs) {
     auto& w = weights.emplace_back(size_t(y.value().count()));
     for (double& x : w) x = draw.normal();
-    g.push_back(Context::cpu().from(w.data(), y.shape()));
+    g.push_back(context.from(w.data(), y.shape()));
   }
   tape.backward(outputs, std::move(g));
   std::vector<std::vector<double>> result;
@@ -56,7 +63,7 @@ std::vector<std::vector<double>> analytic(const OpRow& row, const std::map<std::
 
 }  // namespace
 
-std::vector<GradCheck> check_gradients(const OpRow& row, RandomKey key) {
+std::vector<GradCheck> check_gradients(const OpRow& row, RandomKey key, Context& context) {
   std::vector<GradCheck> checks;
   for (size_t e = 0; e < row.examples.size(); ++e) {
     const OpExample& example = row.examples[e];
@@ -70,7 +77,7 @@ std::vector<GradCheck> check_gradients(const OpRow& row, RandomKey key) {
       if (!input.integer && !input.constant) names.push_back(input.name);
     }
     std::vector<std::vector<double>> weights;
-    const auto gradients = analytic(row, values, example, names, weights, draw);
+    const auto gradients = analytic(row, context, values, example, names, weights, draw);
     for (size_t n = 0; n < names.size(); ++n) {
       GradCheck check{row.name, names[n], int(e)};
       double largest = 1;
@@ -81,7 +88,7 @@ std::vector<GradCheck> check_gradients(const OpRow& row, RandomKey key) {
         const double old = p[i], h = 1e-5 * std::max(1.0, std::abs(old));
         auto at = [&](double v) {
           p[i] = v;
-          return weighted_sum(row.run(make_call(row, {values.begin(), values.end()}, example.attributes)), weights);
+          return weighted_sum(row.run(make_call(row, inputs_on(context, values), example.attributes)), weights);
         };
         // Five points: the error of the difference itself falls to h⁴.
         const double numeric = (8 * (at(old + h) - at(old - h)) - (at(old + 2 * h) - at(old - 2 * h))) / (12 * h);

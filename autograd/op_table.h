@@ -82,6 +82,7 @@ struct GradCheck {
   int64_t at = 0;                                           // element where it is worst
 };
 /// Loss = Σ w · output with random w over all outputs, so that no structure of the output (rows that sum to 1) hides a wrong gradient.
-std::vector<GradCheck> check_gradients(const OpRow& row, RandomKey key);
+/// The op runs on the context's device, everything else on the CPU.
+std::vector<GradCheck> check_gradients(const OpRow& row, RandomKey key, Context& context = Context::cpu());
 
 }  // namespace alinea

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/ops/replace_elements.h"
 #include "engine/ops/top_k.h"
 
 namespace alinea {
@@ -15,15 +16,21 @@ struct Apart {
   std::vector<double> logits;
 };
 
-// From now on their logits are −inf in the row.
-template <class T>
-Apart take_out(T* row, int64_t words, std::vector<TokenRules::Change> changes) {
-  Apart apart{std::move(changes), {}};
-  for (const TokenRules::Change& c : apart.changes) {
-    require(c.token < words, "generation: token {} is beyond the model's {} words; check the token ids of the generation configuration", c.token, words);
-    apart.logits.push_back(double(row[c.token]));
-    row[c.token] = -std::numeric_limits<T>::infinity();
+// Of every row. From now on their logits are −inf.
+std::vector<Apart> take_out(const Tensor& logits, std::span<const std::vector<int32_t>> sequences, const TokenRules& rules) {
+  const int64_t words = logits.size(1);
+  std::vector<Apart> apart;
+  std::vector<int64_t> places;
+  for (const auto& sequence : sequences) {
+    const int64_t row = int64_t(apart.size()) * words;
+    for (const TokenRules::Change& c : apart.emplace_back(rules.changes(sequence), std::vector<double>()).changes) {
+      require(c.token < words, "generation: token {} is beyond the model's {} words; check the token ids of the generation configuration", c.token, words);
+      places.push_back(row + c.token);
+    }
   }
+  const std::vector<double> taken = replace_elements(logits, places, -std::numeric_limits<double>::infinity());
+  auto next = taken.begin();
+  for (Apart& a : apart) a.logits.assign(next, next + int64_t(a.changes.size())), next += int64_t(a.changes.size());
   return apart;
 }
 
@@ -59,10 +66,7 @@ std::vector<std::vector<Continuation>> continuations(const Tensor& logits, std::
       for (const int64_t t : forced) row.push_back({0, int32_t(t)});
     return all;
   }
-  std::vector<Apart> apart;
-  with_float(logits.dtype(), "generation", [&]<class T>() {
-    for (size_t r = 0; r < sequences.size(); ++r) apart.push_back(take_out(logits.data<T>() + int64_t(r) * words, words, rules.changes(sequences[r])));
-  });
+  const std::vector<Apart> apart = take_out(logits, sequences, rules);
   const int64_t k = std::min(count, words);
   const TopK::Result best = TopK{k, log_probabilities}.forward(logits);
   for (size_t r = 0; r < sequences.size(); ++r) {

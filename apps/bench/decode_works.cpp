@@ -24,7 +24,7 @@ bool is_matrix(const std::string& name, const Tensor& t) { return t.rank() == 2 
 // N(0, 0.02²), one draw over and over: what the numbers are does not matter here. Norms keep 1 and 0, other vectors are 0.
 Tensor filled(Context& c, const Tensor& like, const Tensor& numbers, DType dtype) {
   if (like.rank() == 1) return c.zeros(like.shape(), DType::f32);
-  const Tensor t = c.empty(like.shape(), dtype);
+  const Tensor t = Context::cpu().empty(like.shape(), dtype);
   const int64_t n = numbers.count(), size = bytes_of(dtype);
   const Tensor from = numbers.to(dtype);
   with_any(dtype, [&]<class T>() {
@@ -34,7 +34,7 @@ Tensor filled(Context& c, const Tensor& like, const Tensor& numbers, DType dtype
       for (int64_t b = begin; b < end; ++b) std::memcpy(to + b * n * size, source, size_t(std::min(n, t.count() - b * n) * size));
     });
   });
-  return t;
+  return t.to(c);
 }
 
 struct Translation {
@@ -45,7 +45,7 @@ struct Translation {
   Translation(Context& c, int64_t beams, DType dtype)
       : model(c, mbart_large(), RandomKey::deferred()), source(random_ids(c, {1, source_tokens}, 4, 250000, 0)),
         config{.num_beams = beams, .max_new_tokens = new_tokens, .min_new_tokens = new_tokens} {
-    const Tensor numbers = normals(c, {1000003}, 1, 0.02);
+    const Tensor numbers = normals(Context::cpu(), {1000003}, 1, 0.02);
     model.visit("", [&](const std::string& name, Parameter& p) {
       if (name.find("norm") == std::string::npos) p.value = filled(c, p.value, numbers, is_matrix(name, p.value) ? dtype : DType::f32);
     });

@@ -6,7 +6,7 @@ namespace alinea {
 
 CtcTargets::CtcTargets(const Tensor& padded, int64_t blank) {
   require(padded.rank() == 2, "ctc: labels are {}; [B, L] is needed", padded.shape());
-  labels = padded.to(DType::i64).clone();
+  labels = padded.to(DType::i64).to(Context::cpu()).clone();
   const int64_t L = labels.size(1);
   for (int64_t b = 0; b < labels.size(0); ++b) {
     int64_t* row = labels.data<int64_t>() + b * L;

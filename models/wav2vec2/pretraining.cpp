@@ -34,9 +34,9 @@ Wav2Vec2ForPreTraining::Output Wav2Vec2ForPreTraining::forward(const Tensor& sam
   const Wav2Vec2Config& c = config();
   require(samples.rank() == 2, "wav2vec2: samples are {}; [B, N] is needed", samples.shape());
   const int64_t B = samples.size(0), T = c.frames(samples.size(1));
-  const Tensor mask = options.mask ? options.mask.to(DType::u8)
+  const Tensor mask = options.mask ? options.mask.to(DType::u8).to(Context::cpu())
                                    : SpanMask{c.mask_time_prob, c.mask_time_length, c.mask_time_min_masks}.draw(
-                                         encoder_.context(), B, T, lengths.empty() ? lengths : encoder_.frame_lengths(lengths), pass.key.child("mask"));
+                                         B, T, lengths.empty() ? lengths : encoder_.frame_lengths(lengths), pass.key.child("mask"));
   const Tensor negatives = options.negatives ? options.negatives : sample_negatives(mask, c.num_negatives, pass.key.child("negatives"));
   Output out{.mask = mask, .negatives = negatives};
   for (const uint8_t masked : mask.values<uint8_t>()) out.masked += masked;

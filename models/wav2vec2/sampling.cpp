@@ -7,9 +7,9 @@
 
 namespace alinea {
 
-Tensor SpanMask::draw(Context& context, int64_t rows, int64_t columns, const std::vector<int32_t>& sizes, RandomKey key) const {
+Tensor SpanMask::draw(int64_t rows, int64_t columns, const std::vector<int32_t>& sizes, RandomKey key) const {
   require(sizes.empty() || int64_t(sizes.size()) == rows, "span mask: {} sizes for {} rows", sizes.size(), rows);
-  const Tensor mask = context.zeros({rows, columns}, DType::u8);
+  const Tensor mask = Context::cpu().zeros({rows, columns}, DType::u8);
   const double u = Draw(key.child("rounding")).uniform();
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t size = sizes.empty() ? columns : sizes[size_t(row)], starts = std::max<int64_t>(0, size - length + 1);
@@ -28,12 +28,13 @@ Tensor SpanMask::draw(Context& context, int64_t rows, int64_t columns, const std
 
 Tensor sample_negatives(const Tensor& mask, int64_t negatives, RandomKey key) {
   require(mask.rank() == 2 && mask.dtype() == DType::u8, "negatives: the mask is {} {}, it must be u8 [B, T]", mask.dtype(), mask.shape());
+  const std::vector<uint8_t> is_masked = mask.values<uint8_t>();
   const int64_t B = mask.size(0), T = mask.size(1);
-  const Tensor chosen = mask.context().zeros({B, T, negatives}, DType::i64);
+  const Tensor chosen = Context::cpu().zeros({B, T, negatives}, DType::i64);
   for (int64_t b = 0; b < B; ++b) {
     std::vector<int64_t> masked;
     for (int64_t t = 0; t < T; ++t)
-      if (mask.data<uint8_t>()[b * T + t]) masked.push_back(b * T + t);
+      if (is_masked[size_t(b * T + t)]) masked.push_back(b * T + t);
     const int64_t n = int64_t(masked.size());
     for (int64_t i = 0; i < n; ++i) {
       Draw draw(key.child(uint64_t(masked[size_t(i)])));

@@ -1,5 +1,5 @@
 // The random choices of wav2vec 2.0's training, each a pure function of a key: spans that are masked, negatives that a masked frame is told
-// apart from, the noise of the quantizer.
+// apart from, the noise of the quantizer. Masks and negatives are drawn in host memory, from where ops take them to their device.
 #pragma once
 #include <vector>
 
@@ -15,7 +15,7 @@ struct SpanMask {
   int64_t length = 10, min_spans = 2;
   /// u8 [rows, columns], 1 where masked, inside the first sizes[row] columns of each row (empty: all). A row shorter than a span has none.
   /// Park et al. 2019, section 2; the rule is that of Hugging Face's wav2vec2.
-  Tensor draw(Context& context, int64_t rows, int64_t columns, const std::vector<int32_t>& sizes, RandomKey key) const;
+  Tensor draw(int64_t rows, int64_t columns, const std::vector<int32_t>& sizes, RandomKey key) const;
 };
 
 /// i64 [B, T, K]: for every masked frame K other masked frames of the same row, uniformly and with replacement, as b · T + t; itself where it

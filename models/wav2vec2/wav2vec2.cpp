@@ -65,13 +65,13 @@ Variable Wav2Vec2::mask(const Variable& x, const Output& out, bool padded, const
   const RandomKey key = pass.key.child("mask");
   Tensor time = options.mask_time, channels = options.mask_channels;
   if (!time && draw && config_.mask_time_prob > 0)
-    time = SpanMask{config_.mask_time_prob, config_.mask_time_length, config_.mask_time_min_masks}.draw(context_, B, T, out.frames, key.child("time"));
+    time = SpanMask{config_.mask_time_prob, config_.mask_time_length, config_.mask_time_min_masks}.draw(B, T, out.frames, key.child("time"));
   if (!channels && draw && config_.mask_feature_prob > 0)
-    channels = SpanMask{config_.mask_feature_prob, config_.mask_feature_length, config_.mask_feature_min_masks}.draw(context_, B, config_.hidden_size, {}, key.child("channels"));
+    channels = SpanMask{config_.mask_feature_prob, config_.mask_feature_length, config_.mask_feature_min_masks}.draw(B, config_.hidden_size, {}, key.child("channels"));
   require(!time || mask_vector_.value, "wav2vec2: a mask over time needs the vector that stands for masked frames; this model has none (mask_time_prob and mask_feature_prob are 0)");
   if (padded) {
     require(!time || time.shape() == Shape{B, T}, "wav2vec2: mask_time is {}, the frames are [{}, {}]", time.shape(), B, T);
-    time = time ? time.to(DType::u8).clone() : context_.zeros({B, T}, DType::u8);
+    time = time ? time.to(DType::u8).to(Context::cpu()).clone() : Context::cpu().zeros({B, T}, DType::u8);
     for (int64_t b = 0; b < B; ++b)
       for (int64_t t = out.frames[size_t(b)]; t < T; ++t) time.data<uint8_t>()[b * T + t] = MaskFrames::zero;
   }

@@ -63,12 +63,11 @@ TEST_CASE("codebook: the gumbel choice has the value of the largest noisy logit 
 }
 
 TEST_CASE("span masks: as many spans as the rule says, inside each row, the same for the same key") {
-  Context& cpu = Context::cpu();
   const SpanMask spans{.probability = 0.65, .length = 10, .min_spans = 2};
   const std::vector<int32_t> sizes = {500, 300, 25, 9};
-  const Tensor mask = spans.draw(cpu, 4, 500, sizes, RandomKey{1});
-  CHECK(mask.values<uint8_t>() == spans.draw(cpu, 4, 500, sizes, RandomKey{1}).values<uint8_t>());
-  CHECK(mask.values<uint8_t>() != spans.draw(cpu, 4, 500, sizes, RandomKey{2}).values<uint8_t>());
+  const Tensor mask = spans.draw(4, 500, sizes, RandomKey{1});
+  CHECK(mask.values<uint8_t>() == spans.draw(4, 500, sizes, RandomKey{1}).values<uint8_t>());
+  CHECK(mask.values<uint8_t>() != spans.draw(4, 500, sizes, RandomKey{2}).values<uint8_t>());
   const std::vector<uint8_t> m = mask.values<uint8_t>();
   for (size_t row = 0; row < 4; ++row) {
     const size_t n = size_t(sizes[row]);
@@ -82,7 +81,7 @@ TEST_CASE("span masks: as many spans as the rule says, inside each row, the same
   // Far from overlapping everything: 32 or 33 spans of 10 over 500 frames leave 51 % in expectation.
   int64_t total = 0;
   for (uint64_t seed = 0; seed < 200; ++seed) {
-    const std::vector<uint8_t> one = spans.draw(cpu, 1, 500, {}, RandomKey{seed}).values<uint8_t>();
+    const std::vector<uint8_t> one = spans.draw(1, 500, {}, RandomKey{seed}).values<uint8_t>();
     total += std::count(one.begin(), one.end(), 1);
   }
   CHECK(double(total) / 200 / 500 == doctest::Approx(0.487).epsilon(0.02));
