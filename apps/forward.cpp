@@ -88,7 +88,8 @@ int forward(const ForwardCommand& o) {
   const NamedInputs in(SafetensorsFile(o.in).load_all(context));
   refuse_unknown(*model, in);
   const ForwardOptions options{.hidden_states = o.hidden_states, .training = in.has("gumbel_noise"), .loss = loss_override(o.loss)};
-  NamedTensors results = run_forward(*model, in, options, split(o.gradients, ','));
+  const bool only_ids = !o.generate.empty() && !o.hidden_states && o.gradients.empty() && !in.has("labels") && !in.has("decoder_input_ids");   // a decoder to be run on nothing else
+  NamedTensors results = only_ids ? NamedTensors() : run_forward(*model, in, options, split(o.gradients, ','));
   if (!o.generate.empty())
     for (auto& t : model->generate(in, assignments(o.generate, "--generate"))) results.push_back(std::move(t));
   nlohmann::ordered_json shapes;

@@ -54,6 +54,15 @@ TEST_CASE("forward: outputs, gradients and generated ids go to a file; mistakes 
   CHECK(file.load("loss", Context::cpu()).item() == doctest::Approx(want.load("loss_smooth_0.1_mean", Context::cpu()).item()).epsilon(1e-5));
   CHECK(file.load("sequences", Context::cpu()).values<int64_t>() == want.load("gen.beam.sequences", Context::cpu()).values<int64_t>());
 
+  const SafetensorsFile given(in);
+  write_safetensors(folder.path / "source.safetensors", {{"input_ids", given.load("input_ids", Context::cpu())}, {"attention_mask", given.load("attention_mask", Context::cpu())}});
+  const std::string source = "forward " + model + " --in " + (folder / "source.safetensors") + " --out " + (folder / "ids.safetensors");
+  REQUIRE(alinea_program(folder, source + " --generate num_beams=5,max_length=14").code == 0);
+  const SafetensorsFile ids(folder / "ids.safetensors");
+  CHECK(ids.entries().size() == 2);
+  CHECK(ids.load("sequences", Context::cpu()).values<int64_t>() == want.load("gen.beam.sequences", Context::cpu()).values<int64_t>());
+  CHECK(contains(alinea_program(folder, source).err, "lack 'labels' or 'decoder_input_ids'"));
+
   const std::string call = "forward " + model + " --in " + in + " --out " + out;
   const Result wrong_name = alinea_program(folder, call + " --grad model.shared.wieght");
   CHECK(wrong_name.code == 2);
