@@ -36,6 +36,7 @@ void register_conv1d_rows(OpTable& table) {
                           {{{"x", {{2, 10, 1}}}, {"weight", {{3, 1, 4}}}}, {{"stride", "3"}}},
                           {{{"x", {{2, 6, 6}}}, {"weight", {{4, 3, 4}}}, {"bias", {{4}}}}, {{"groups", "2"}, {"padding", "2"}, {"activation", "relu"}}},
                           {{{"x", {{1, 8, 4}}}, {"weight", {{4, 1, 2}}}}, {{"groups", "4"}, {"stride", "4"}}},
+                          {{{"x", {{2, 14, 16}}}, {"weight", {{16, 8, 33}}}, {"bias", {{16}}}}, {{"groups", "2"}, {"pad_left", "16"}, {"pad_right", "13"}}},
                           {{{"x", {{2, 120, 1}}}, {"weight", {{2, 1, 3}}}, {"bias", {{2}}}}, {{"stride", "2"}, {"padding", "1"}}}}});
 }
 

@@ -1,12 +1,14 @@
 #include "engine/ops/conv1d.h"
 
 #include <cstring>
+#include <optional>
 
 #include "engine/blas/gemm.h"
 #include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/bias.h"
 #include "engine/ops/cuda_conv.h"
+#include "engine/ops/narrow_conv.h"
 
 namespace alinea {
 
@@ -37,6 +39,7 @@ struct Plan {
   int64_t runs() const { return merged ? 1 : B; }
   int64_t run_rows() const { return merged ? (B - 1) * pitch() + rows : rows; }
   int64_t group_step() const { return B * length * in; }     // between two groups of the padded copy
+  NarrowConv narrow() const { return {B, groups, length, in, out, K, stride, rows}; }
   int64_t copy_count() const { return C * B * length; }
 
   // f(first tap, taps, first row, rows): the products that together cover rows begin … end-1 of a run.
@@ -106,11 +109,22 @@ Tensor repacked(const Tensor& weight) {
   return w;
 }
 
+template <class T>
+Tensor convolve_narrow(const Plan& p, const Source<T>& source, const Tensor& weight, bool flipped) {
+  Context& context = weight.context();
+  const NarrowConv narrow = p.narrow();
+  const Tensor packed = context.empty(weight.shape(), weight.dtype()), h = context.empty(Shape{p.B, p.rows, p.O}, weight.dtype());
+  narrow.pack_weights(weight.data<T>(), flipped, packed.data<T>());
+  narrow.forward(source.data, packed.data<T>(), h.data<T>());
+  return h;
+}
+
 // h = windows · wᵀ, without bias.
 template <class T>
 Tensor convolve(const Plan& p, const Tensor& x, const Tensor& weight) {
   Context& context = x.context();
   const Source<T> source(p, x);
+  if (p.narrow().fits<T>()) return convolve_narrow(p, source, weight, false);
   const Tensor w = repacked<T>(weight);
   const Tensor h = context.empty(Shape{p.merged ? p.run_rows() : p.B * p.rows, p.O}, x.dtype());
   const int64_t units = p.runs() * p.groups, row_parts = units % threads() == 0 || units >= 4 * threads() ? 1 : threads();
@@ -150,12 +164,11 @@ Tensor spread(const Plan& p, const Tensor& g) {
   return s;
 }
 
-// dw[o, k, c] = Σ g'[t, o] window[t][k, c], each thread some of the output channels; then back to [O, in, K].
+// dw[o, k, c] = Σ g'[t, o] window[t][k, c], each thread some of the output channels.
 template <class T>
-Tensor weight_gradient(const Plan& p, const T* g, const Tensor& x, const Need& need) {
-  Context& context = x.context();
-  const Source<T> source(p, x);
-  const Tensor packed = context.empty(Shape{p.O, p.K, p.in}, x.dtype());
+void multiply_windows(const Plan& p, const Source<T>& source, const Tensor& gradient, const Tensor& packed) {
+  Context& context = packed.context();
+  const T* g = gradient.data<T>();
   const int64_t parts = p.groups % threads() == 0 || p.groups >= 4 * threads() ? 1 : std::min<int64_t>(threads(), p.out);
   parallel_for(p.groups * parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -172,15 +185,32 @@ Tensor weight_gradient(const Plan& p, const T* g, const Tensor& x, const Need& n
       }
     }
   });
+}
+
+// dw as the products have it, then back to [O, in, K].
+template <class T>
+Tensor weight_gradient(const Plan& p, const Tensor& g, const Tensor& x, const Need& need) {
+  Context& context = x.context();
+  const Source<T> source(p, x);
+  const Tensor packed = context.empty(Shape{p.O, p.K, p.in}, x.dtype());
+  if (p.narrow().fits<T>()) p.narrow().weight_gradient(source.data, g.data<T>(), packed.data<T>());
+  else multiply_windows(p, source, spread<T>(p, g), packed);
   const GradTarget target(need, Shape{p.O, p.in, p.K}, x.dtype(), context);
   repack(packed.data<T>(), target.tensor.template data<T>(), p.O, p.K, p.in, target.beta != 0);
   return target.tensor;
 }
 
+// Sizes of the convolution of g that gives dx: zeros on both sides, taps from the last to the first. Only a stride of 1 has one.
+std::optional<Plan> turned(const Conv1d& op, const Plan& p) {
+  if (op.stride != 1 || op.pad_left >= p.K || op.pad_right >= p.K) return {};
+  return Plan(Conv1d{.pad_left = p.K - 1 - op.pad_left, .pad_right = p.K - 1 - op.pad_right, .groups = op.groups}, Shape{p.B, p.rows, p.O}, Shape{p.C, p.out, p.K});
+}
+
 // dx: every product adds its windows, which do not overlap; products run one after the other within an item and a group.
 template <class T>
-Tensor input_gradient(const Plan& p, const T* g, const Tensor& weight) {
+Tensor input_gradient(const Plan& p, const Tensor& gradient, const Tensor& weight) {
   Context& context = weight.context();
+  const T* g = gradient.data<T>();
   const Tensor w = repacked<T>(weight);
   const Tensor d = context.zeros(p.copied ? Shape{p.copy_count()} : Shape{p.B, p.T, p.C}, weight.dtype());
   const int64_t units = p.runs() * p.groups;
@@ -242,9 +272,11 @@ Grads<3> Conv1d::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const 
   auto on_cpu = [&] {
     const Plan plan(*this, kept.x_shape, kept.weight_shape);
     with_float(g.dtype(), "conv1d", [&]<class T>() {
-      const Tensor rows = spread<T>(plan, g);
-      if (need[1]) d[1] = weight_gradient<T>(plan, rows.data<T>(), kept.x.take(), need[1]);
-      if (need[0]) d[0] = input_gradient<T>(plan, rows.data<T>(), kept.weight);
+      if (need[1]) d[1] = weight_gradient<T>(plan, g, kept.x.take(), need[1]);
+      if (!need[0]) return;
+      const std::optional<Plan> back = turned(*this, plan);
+      if (back && back->narrow().fits<T>()) d[0] = convolve_narrow(*back, Source<T>(*back, g), kept.weight, true);
+      else d[0] = input_gradient<T>(plan, spread<T>(plan, g), kept.weight);
     });
   };
   on_device(g, on_cpu, [&] {

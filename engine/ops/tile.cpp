@@ -35,7 +35,7 @@ ALINEA_INLINE void block(const TileProduct<T>& p, const T* a, const T* b, T* c) 
 template <class T, int N>
 ALINEA_INLINE void panel(const TileProduct<T>& p, const T* b, T* c) {
   int64_t i = 0;
-  if constexpr (N <= 2)
+  if constexpr (N <= 3)
     for (; i + 8 <= p.rows; i += 8) block<T, 8, N>(p, p.a + i * p.row, b, c + i * p.ldc);
   for (; i < p.rows; i += 4) block<T, 4, N>(p, p.a + i * p.row, b, c + i * p.ldc);
 }

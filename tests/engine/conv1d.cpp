@@ -49,6 +49,9 @@ TEST_CASE("conv1d equals its definition for many shapes") {
       {{.stride = 2}, {4, 21, 3}, {5, 3, 2}},
       {{.stride = 3}, {4, 21, 3}, {5, 3, 2}},                                     // gaps between the windows
       {{.pad_left = 64, .pad_right = 64, .groups = 4}, {1, 50, 16}, {16, 4, 128}},
+      {{.pad_left = 20, .pad_right = 19, .groups = 2}, {1, 50, 32}, {32, 16, 40}},    // narrow groups: windows meet packed weights
+      {{.pad_left = 20, .groups = 3}, {2, 23, 24}, {48, 8, 35}},
+      {{.stride = 2, .groups = 2}, {2, 61, 16}, {32, 8, 33}},
       {{.pad_left = 3, .pad_right = 2, .groups = 2, .activation = Activation::relu}, {5, 9, 6}, {4, 3, 6}},
       {{.stride = 2, .pad_left = 1, .pad_right = 5}, {2, 3, 2}, {3, 2, 3}},
   };
