@@ -28,16 +28,14 @@ double fastest(Context& context, F&& f) {
   return best;
 }
 
-// The next piece is called for while this one is read: the most that memory gives.
+// Eight pages side by side, which the processor's own prefetching follows: the most that memory gives.
 ALINEA_KERNEL float read_all(const float* p, int64_t n) {
-  constexpr int64_t ahead = 4096;
-  Vec<float> s[4] = {};
-  for (int64_t i = 0; i + 64 <= n; i += 64)
-    for (int64_t k = 0; k < 4; ++k) {
-      __builtin_prefetch(p + i + 16 * k + ahead, 0, 2);
-      s[k] += load(p + i + 16 * k);
-    }
-  return sum(s[0] + s[1] + s[2] + s[3]);
+  constexpr int64_t page = 1024, streams = 8;
+  Vec<float> s[streams] = {};
+  for (int64_t begin = 0; begin + streams * page <= n; begin += streams * page)
+    for (int64_t i = begin; i < begin + page; i += lanes<float>)
+      for (int64_t k = 0; k < streams; ++k) s[k] += load(p + k * page + i);
+  return sum((s[0] + s[1]) + (s[2] + s[3]) + (s[4] + s[5]) + (s[6] + s[7]));
 }
 
 }  // namespace

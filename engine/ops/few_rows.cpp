@@ -9,7 +9,13 @@ namespace alinea {
 
 namespace {
 
-constexpr int outputs_at_once = 4, rows_at_once = 6;          // the sums of a tile fit into 32 registers
+// Memory is read fastest as several streams that the processor's own prefetching follows (calling for lines ahead of time by instructions
+// gave a quarter less): each stream is a page of weights, some consecutive outputs. It loses track where two streams share a page.
+constexpr int64_t page = 4096;
+constexpr int rows_at_once = 6;
+/// Outputs that are summed side by side for R rows: R · streams sums fit into the registers.
+template <int R>
+constexpr int streams = R <= 3 ? 8 : 30 / (R + 1);
 
 /// One product: W is T or bf16.
 template <class T, class W>
@@ -20,6 +26,7 @@ struct Product {
   T* y;
   int64_t rows, in, out;
   Activation activation;
+  int64_t page_rows() const { return std::max<int64_t>(1, page / (in * int64_t(sizeof(W)))); }
 };
 
 // Weights come in vectors of 64 bytes: `pieces` vectors of T. Of bf16, which are upper halves of floats, one piece holds the even
@@ -38,14 +45,6 @@ ALINEA_INLINE void load_wide(const bf16* p, Vec<float> (&v)[2]) {
   std::memcpy(&v[1], &odd, sizeof odd);
 }
 
-// Elements i … of a row that ends at `end`, at most a vector.
-template <class T, class W>
-ALINEA_INLINE Vec<T> rest_wide(const W* row, int64_t i, int64_t end) {
-  Vec<T> v{};
-  for (int64_t j = i; j < std::min(end, i + lanes<T>); ++j) v[j - i] = T(row[j]);
-  return v;
-}
-
 ALINEA_KERNEL void pair_all(const float* from, float* to, int64_t n) {
   constexpr int64_t L = lanes<float>;
   int64_t i = 0;
@@ -57,71 +56,66 @@ ALINEA_KERNEL void pair_all(const float* from, float* to, int64_t n) {
   for (; i < n; ++i) to[i] = from[i];
 }
 
-// Rows r … r + R - 1 of outputs o … o + N - 1. Meanwhile the next outputs' weights are called for, a share in each of the passes over
-// the rows, so that memory does not wait for arithmetic.
+// Rows r … r + R - 1 of the outputs o, o + step, … (N of them).
 template <int R, int N, class T, class W>
-ALINEA_INLINE void block(const Product<T, W>& p, int64_t r, int64_t o, int64_t pass, int64_t passes) {
+ALINEA_INLINE void block(const Product<T, W>& p, int64_t r, int64_t o, int64_t step) {
   constexpr int P = pieces<T, W>;
   constexpr int64_t L = lanes<T>, line = P * L;
   const T* x = p.x + r * p.in;
   const W* w = p.weight + o * p.in;
-  const int64_t share = (N + passes - 1) / passes;          // lines to call for in each step
-  const W* next = w + N * p.in + pass * share * p.in;
   Vec<T> s[R][N] = {};
   int64_t i = 0;
-  for (; i + line <= p.in; i += line) {
-    Vec<T> wide[N][P];
-#pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) load_wide(w + n * p.in + i, wide[n]);
-    __builtin_prefetch(next, 0, 2);
-    if (share > 1) __builtin_prefetch(next + line, 0, 2);
-    if (share > 2) __builtin_prefetch(next + 2 * line, 0, 2), __builtin_prefetch(next + 3 * line, 0, 2);
-    next += share * line;
-#pragma GCC unroll 6
-    for (int k = 0; k < R; ++k)
-#pragma GCC unroll 2
-      for (int j = 0; j < P; ++j) {
-        const Vec<T> one = load(x + k * p.in + i + j * L);
-#pragma GCC unroll 4
-        for (int n = 0; n < N; ++n) s[k][n] += one * wide[n][j];
-      }
-  }
-  if (i < p.in)
+  for (; i + line <= p.in; i += line)
+#pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
       Vec<T> wide[P];
-      for (int j = 0; j < P; ++j) wide[j] = rest_wide<T>(w + n * p.in, i + j * L, p.in);
+      load_wide(w + n * step * p.in + i, wide);
+#pragma GCC unroll 6
       for (int k = 0; k < R; ++k)
-        for (int j = 0; j < P; ++j)
-          if (const int64_t rest = p.in - i - j * L; rest > 0) s[k][n] += load_up_to(x + k * p.in + i + j * L, rest) * wide[j];
+#pragma GCC unroll 2
+        for (int j = 0; j < P; ++j) s[k][n] += load(x + k * p.in + i + j * L) * wide[j];
     }
+  T lanes_of[R * N * L];                                     // by way of memory, so that what follows is one loop and not R · N copies of it
+#pragma GCC unroll 6
   for (int k = 0; k < R; ++k)
-    for (int n = 0; n < N; ++n) p.y[(r + k) * p.out + o + n] = sum(s[k][n]);
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) store(lanes_of + (k * N + n) * L, s[k][n]);
+#pragma GCC unroll 1
+  for (int q = 0; q < R * N; ++q) {
+    const int64_t k = q / N, n = q % N;
+    T y = sum(load(lanes_of + q * L));
+    for (int64_t j = i; j < p.in; ++j) y += x[k * p.in + j] * T(w[n * step * p.in + j]);
+    p.y[(r + k) * p.out + o + n * step] = y;
+  }
 }
 
-// All rows of some outputs, as equal passes: for the first the weights come from memory, for the others from the cache.
+template <int R, class T, class W>
+ALINEA_INLINE void some_rows(const Product<T, W>& p, int64_t r, int64_t begin, int64_t end) {
+  constexpr int N = streams<R>;
+  const int64_t step = p.page_rows();
+  int64_t o = begin;
+  for (; o + N * step <= end; o += N * step)
+    for (int64_t i = 0; i < step; ++i) block<R, N>(p, r, o + i, step);
+  for (; o + N <= end; o += N) block<R, N>(p, r, o, 1);
+  for (; o < end; ++o)
+    for (int64_t k = 0; k < R; ++k) block<1, 1>(p, r + k, o, 1);
+}
+
+// Outputs begin … end - 1 of all rows, in equal passes: for the first the weights come from memory, for the others from the cache.
 template <class T, class W>
-ALINEA_INLINE void every_row(const Product<T, W>& p, int64_t o) {
-  constexpr int N = outputs_at_once;
+ALINEA_KERNEL void outputs(const Product<T, W>& p, int64_t begin, int64_t end) {
   const int64_t passes = (p.rows + rows_at_once - 1) / rows_at_once;
   for (int64_t pass = 0; pass < passes; ++pass) {
     const int64_t r = p.rows * pass / passes;
     switch (p.rows * (pass + 1) / passes - r) {
-      case 1: block<1, N>(p, r, o, pass, passes); break;
-      case 2: block<2, N>(p, r, o, pass, passes); break;
-      case 3: block<3, N>(p, r, o, pass, passes); break;
-      case 4: block<4, N>(p, r, o, pass, passes); break;
-      case 5: block<5, N>(p, r, o, pass, passes); break;
-      default: block<6, N>(p, r, o, pass, passes); break;
+      case 1: some_rows<1>(p, r, begin, end); break;
+      case 2: some_rows<2>(p, r, begin, end); break;
+      case 3: some_rows<3>(p, r, begin, end); break;
+      case 4: some_rows<4>(p, r, begin, end); break;
+      case 5: some_rows<5>(p, r, begin, end); break;
+      default: some_rows<6>(p, r, begin, end); break;
     }
   }
-}
-
-template <class T, class W>
-ALINEA_KERNEL void outputs(const Product<T, W>& p, int64_t begin, int64_t end) {
-  int64_t o = begin;
-  for (; o + outputs_at_once <= end; o += outputs_at_once) every_row(p, o);
-  for (; o < end; ++o)
-    for (int64_t r = 0; r < p.rows; ++r) block<1, 1>(p, r, o, 0, 1);
   if (!p.bias && p.activation == Activation::none) return;
   for (int64_t r = 0; r < p.rows; ++r)
     for (int64_t i = begin; i < end; i += lanes<T>) {
@@ -136,17 +130,15 @@ ALINEA_KERNEL void widen_all(const bf16* from, float* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = float(from[i]);
 }
 
-// Every output is a sum of its own, whoever computes it: threads take pieces of some 256 KB of weights, so that one whose core is lent to
+// Every output is a sum of its own, whoever computes it: threads take pieces of the weights, so that one whose core is lent to
 // another program does not hold up the rest.
 template <class T, class W>
 void run(const Product<T, W>& p) {
-  const int64_t groups = (p.out + outputs_at_once - 1) / outputs_at_once;
-  const int64_t piece = std::max<int64_t>(1, (1 << 18) / std::max<int64_t>(1, outputs_at_once * p.in * int64_t(sizeof(W))));
-  const int workers = std::min<int64_t>(threads_for(groups, row_grain(outputs_at_once * p.in)), (groups + piece - 1) / piece);
+  const int64_t piece = 120 * p.page_rows();                // a multiple of all numbers of streams, half a megabyte
+  const int workers = std::min<int64_t>(threads_for(p.out, row_grain(p.in)), (p.out + piece - 1) / piece);
   std::atomic<int64_t> next = 0;
   parallel_for(workers, 1, [&](int64_t, int64_t) {
-    for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < groups;)
-      outputs(p, begin * outputs_at_once, std::min(p.out, (begin + piece) * outputs_at_once));
+    for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < p.out;) outputs(p, begin, std::min(p.out, begin + piece));
   });
 }
 
