@@ -91,6 +91,7 @@ json run_work(Context& context, const Work& w, const BenchOptions& o, const Peak
     line["skipped"] = "out of memory";
   }
   line.update({{"device", context.device() == Device::cpu ? "cpu" : "cuda"}, {"dtype", w.dtype}, {"threads", threads()}});
+  if (o.common.dtype != "fp32") line["products"] = o.common.dtype;
   return line;
 }
 
@@ -164,7 +165,7 @@ void add_bench(Command program, Run& run) {
       .type_name("GROUP|PATTERN");
   app.add_option("--seconds", o->seconds, "for each work, after its warm-up").positive().show_default();
   app.add_flag("--list", o->list, "only show the works");
-  add_common(app, o->common, Common::device | Common::json);
+  add_common(app, o->common, Common::device | Common::dtype | Common::json);
   app.callback([o, &run] { run = [o] { return bench(*o); }; });
 }
 

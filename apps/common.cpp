@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "engine/blas/gemm.h"
 #include "engine/core/error.h"
 #include "engine/core/files.h"
 
@@ -32,7 +33,9 @@ void add_common(Command app, CommonOptions& options, Common which) {
         .range(0, 4096);
   }
   if (has(which, Common::dtype))
-    app.add_option("--dtype", options.dtype, "fp32, or bf16 on a GPU").show_default().one_of({"fp32", "bf16"});
+    app.add_option("--dtype", options.dtype, "how products are computed: fp32; on a GPU also tf32 or bf16, which round their factors (weights and sums stay fp32)")
+        .show_default()
+        .one_of({precision_names.begin(), precision_names.end()});
   if (has(which, Common::seed)) app.add_option("--seed", options.seed, "seed of all random numbers");
   if (has(which, Common::json)) app.add_flag("--json", options.json, "machine-readable output on stdout");
   app.add_flag("-q,--quiet", options.quiet, "only warnings and errors on stderr");
@@ -42,8 +45,10 @@ void add_common(Command app, CommonOptions& options, Common which) {
 Context& context_of(const CommonOptions& options) {
   set_threads(options.threads);
   Context& context = Context::from_name(options.device);
-  if (options.dtype == "bf16" && context.device() == Device::cpu)
-    fail(Exit::device, "--dtype bf16: the CPU computes in fp32 only; leave the option out, or choose a GPU with --device cuda");
+  if (options.dtype != "fp32" && context.device() == Device::cpu)
+    fail(Exit::device, "--dtype {}: the CPU computes in fp32 only; leave the option out, or choose a GPU with --device cuda", options.dtype);
+  const auto name = std::find(precision_names.begin(), precision_names.end(), options.dtype);   // one of them, or parsing had failed
+  set_precision(context, Precision(name - precision_names.begin()));
   return context;
 }
 

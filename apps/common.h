@@ -22,7 +22,7 @@ struct CommonOptions {
   std::string config;                 // --config FILE.json
   std::vector<std::string> set;       // --set a.b=value, in order
   std::string device = "auto";        // --device auto|cpu|cuda[:N]
-  std::string dtype = "fp32";         // --dtype fp32|bf16
+  std::string dtype = "fp32";         // --dtype fp32|tf32|bf16, of products
   int threads = 0;                    // --threads N; 0: one per core
   std::optional<uint64_t> seed;       // --seed N
   bool json = false;                  // --json: machine-readable on stdout
@@ -39,7 +39,7 @@ constexpr bool has(Common set, Common flag) { return (unsigned(set) & unsigned(f
 Command add_command(Command parent, const std::string& name, const std::string& description, const std::string& examples);
 void add_common(Command app, CommonOptions& options, Common which = Common::all);
 
-/// The context of --device, with --threads set. Error{device} when the device is not there or cannot compute in --dtype.
+/// The context of --device, with --threads and the precision of products set. Error{device} when the device is not there or cannot compute in --dtype.
 Context& context_of(const CommonOptions& options);
 /// The file of --config (or an empty tree), then every --set in order.
 Config config_of(const CommonOptions& options);

@@ -242,6 +242,12 @@ bool RunDirectory::exists(const fs::path& path) {
   return fs::is_regular_file(path / "env.json", code);
 }
 
+std::string RunDirectory::environment(const fs::path& run, const std::string& name, const std::string& missing) {
+  check_format(run);
+  const json value = parse_file(run / "env.json").value(name, json(missing));
+  return value.is_string() ? value.get<std::string>() : missing;
+}
+
 RunDirectory RunDirectory::create(const fs::path& path, const Config& resolved, const Environment& environment) {
   require(!exists(path), "{}: already holds a run; resume it or choose another folder", path.string());
   make_folder(path);

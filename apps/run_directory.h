@@ -48,6 +48,8 @@ class RunDirectory {
   static RunDirectory open(const std::filesystem::path& path);
 
   static bool exists(const std::filesystem::path& path);  // holds a run
+  /// What create() was given under this name; `missing` where there is none.
+  static std::string environment(const std::filesystem::path& run, const std::string& name, const std::string& missing);
 
   // Reading needs no lock. `run` is checked as in open().
   static std::vector<SavedCheckpoint> checkpoints(const std::filesystem::path& run);  // complete ones, by step

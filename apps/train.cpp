@@ -15,10 +15,18 @@ struct TrainOptions {
   std::string data, out, resume = "auto", init;
 };
 
+std::string products_of(const Context& context) { return std::string(precision_names[size_t(precision_of(context))]); }
+
+// The losses of a run are comparable only while it multiplies as it began.
+void refuse_other_products(const std::filesystem::path& run, const Context& context) {
+  const std::string began = RunDirectory::environment(run, "products", "fp32"), now = products_of(context);
+  require(began == now, "train: {} was begun with products in {}, now they would be in {}; add --dtype {}, or start another run from it with --init-from", run.string(), began, now, began);
+}
+
 RunDirectory::Environment environment(Context& context) {
   utsname system{};
   uname(&system);
-  return {{"version", std::string(version())}, {"device", context.name()}, {"threads", std::to_string(threads())}, {"blas", blas_description()},
+  return {{"version", std::string(version())}, {"device", context.name()}, {"threads", std::to_string(threads())}, {"blas", blas_description()}, {"products", products_of(context)},
           {"system", std::string(system.sysname) + " " + system.release + " " + system.machine}};
 }
 
@@ -53,7 +61,7 @@ int train(const TrainOptions& o) {
 
 int run_training(Context& context, Config file, const std::filesystem::path& out, const std::filesystem::path& init, bool quiet) {
   const bool resumes = RunDirectory::exists(out);
-  if (resumes) file = Config::file(out / "config.json");
+  if (resumes) refuse_other_products(out, context), file = Config::file(out / "config.json");
   const auto checkpoint = resumes ? RunDirectory::last(out) : std::nullopt;
   Trainer trainer(context, make_task(context, file, checkpoint ? checkpoint->path : init));
   if (checkpoint) {

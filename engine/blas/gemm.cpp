@@ -1,15 +1,11 @@
 #include "engine/blas/gemm.h"
 
+#include "engine/blas/cuda_gemm.h"
 #include "engine/blas/openblas.h"
 #include "engine/core/device.h"
 #include "engine/core/parallel.h"
 
 namespace alinea {
-
-namespace cuda {
-template <class T>
-void gemm(Context&, const Gemm&, const T* a, const T* b, T* c);   // gemm.cu
-}
 
 template <class T>
 void gemm_plain(const Gemm& g, const T* a, const T* b, T* c) {
@@ -60,6 +56,20 @@ void gemm_cpu(const Gemm& g, const T* a, const T* b, T* c) {
 }
 
 }  // namespace
+
+void set_precision(Context& context, Precision precision) {
+  if constexpr (have_cuda) {
+    if (context.device() == Device::cuda) return cuda::set_precision(context, precision);
+  }
+  if (precision != Precision::fp32) fail(Exit::device, "{} multiplies in fp32 only; tf32 and bf16 products are for a GPU", context.name());
+}
+
+Precision precision_of([[maybe_unused]] const Context& context) {
+  if constexpr (have_cuda) {
+    if (context.device() == Device::cuda) return cuda::precision_of(context);
+  }
+  return Precision::fp32;
+}
 
 template <class T>
 void gemm([[maybe_unused]] Context& context, const Gemm& g, const T* a, const T* b, T* c) {

@@ -1,8 +1,10 @@
 // Matrix product behind one signature, row-major: C = alpha · op(A) · op(B) + beta · C,  op(A) [m, k], op(B) [k, n], C [m, n].
 // Backends: OpenBLAS (loaded when first needed), cuBLAS, and plain loops, the check of the other two.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "engine/core/tensor.h"
 
@@ -16,6 +18,15 @@ struct Gemm {
   double alpha = 1, beta = 0;
   int64_t batch = 1, step_a = 0, step_b = 0, step_c = 0;    // elements between two matrices of the batch
 };
+
+/// How a GPU multiplies f32 matrices. Storage, sums and alpha, beta stay f32: tf32 and bf16 round only the factors, to 11 and to 8 bits of
+/// mantissa, for its tensor cores. f64 products are always f64.
+enum class Precision { fp32, tf32, bf16 };
+inline constexpr std::array<std::string_view, 3> precision_names{"fp32", "tf32", "bf16"};
+
+/// Holds for every product of this context from now on; fp32 at first. A CPU has fp32 alone and refuses the others (Exit::device).
+void set_precision(Context& context, Precision precision);
+Precision precision_of(const Context& context);
 
 /// Pointers are on the context's device. m, n, k and the row steps must fit a 32-bit integer (BLAS's own limit).
 template <class T>

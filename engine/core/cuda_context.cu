@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "engine/blas/cuda_gemm.h"
 #include "engine/core/cuda.cuh"
 #include "engine/core/device.h"
 
@@ -41,7 +42,7 @@ class CudaContext final : public Context {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating the stream");
     check(cublasCreate(&cublas_), "starting cuBLAS");
     check(cublasSetStream(cublas_, stream_), "starting cuBLAS");
-    check(cublasSetMathMode(cublas_, CUBLAS_DEFAULT_MATH), "starting cuBLAS");   // f32 products in f32: TF32 would drop 13 bits of each factor
+    check(cublasSetMathMode(cublas_, CUBLAS_DEFAULT_MATH), "starting cuBLAS");   // each product names its own precision
     check(cudaDeviceGetDefaultMemPool(&pool_, index), "the memory pool");
     uint64_t keep_all = ~uint64_t(0);                        // released blocks stay for reuse instead of going back at every synchronisation
     check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep_all), "the memory pool");
@@ -57,6 +58,8 @@ class CudaContext final : public Context {
     check(cudaSetDevice(index_), "choosing the GPU");
     return cublas_;
   }
+  void set_precision(Precision precision) { precision_ = precision; }
+  Precision precision() const { return precision_; }
   void synchronize() override { check(cudaStreamSynchronize(stream()), "waiting for the GPU"); }
 
   Memory memory() const override {
@@ -125,6 +128,7 @@ class CudaContext final : public Context {
   cudaStream_t stream_ = nullptr;
   cublasHandle_t cublas_ = nullptr;
   cudaMemPool_t pool_ = nullptr;
+  std::atomic<Precision> precision_ = Precision::fp32;       // of f32 products
   std::atomic<int64_t> live_ = 0, peak_ = 0;
 };
 
@@ -148,9 +152,10 @@ int count_or_fail() {
   return 0;
 }
 
-CudaContext& cuda_context(Context& context, std::string_view place) {
+template <class C>
+auto& cuda_context(C& context, std::string_view place) {
   if (context.device() != Device::cuda) fail(Exit::device, "{}: expected a tensor on a GPU, found one on {}; move it with to(context)", place, context.name());
-  return static_cast<CudaContext&>(context);
+  return static_cast<std::conditional_t<std::is_const_v<C>, const CudaContext, CudaContext>&>(context);
 }
 
 }  // namespace
@@ -158,6 +163,10 @@ CudaContext& cuda_context(Context& context, std::string_view place) {
 cudaStream_t cuda::stream_of(Context& context) { return cuda_context(context, "cuda kernel").stream(); }
 
 cublasHandle_t cuda::cublas_of(Context& context) { return cuda_context(context, "cuBLAS").cublas(); }
+
+void cuda::set_precision(Context& context, Precision precision) { cuda_context(context, "cuBLAS").set_precision(precision); }
+
+Precision cuda::precision_of(const Context& context) { return cuda_context(context, "cuBLAS").precision(); }
 
 int cuda_device_count() {
   int count = 0;

@@ -82,9 +82,11 @@ TEST_CASE("cli: devices that are not there end with 4") {
   const Folder folder;
   const Result no_gpu = alinea_program(folder, "op softmax --in x --out y --device cuda:99");
   CHECK(no_gpu.code == 4);
-  const Result bf16 = alinea_program(folder, "train --data none --out none --device cpu --dtype bf16");
-  CHECK(bf16.code == 4);
-  CHECK(contains(bf16.err, "bf16"));
+  for (const std::string dtype : {"tf32", "bf16"}) {
+    const Result refused = alinea_program(folder, "train --data none --out none --device cpu --dtype " + dtype);
+    CHECK(refused.code == 4);
+    CHECK(contains(refused.err, "--dtype " + dtype));
+  }
 }
 
 TEST_CASE("cli: damaged safetensors end with 3 and the reason") {

@@ -57,6 +57,18 @@ TEST_CASE("training: stopped and resumed equals uninterrupted, byte for byte") {
   CHECK(read_file(f.path / "whole" / "log.jsonl") == read_file(f.path / "parts" / "log.jsonl"));
 }
 
+TEST_CASE("training: a run goes on with the precision of products it began with") {
+  Folder f;
+  make_corpus(f.path / "data");
+  run_training(Context::cpu(), tiny(f.path / "data", 1), f.path / "run", {}, true);
+  const fs::path file = f.path / "run" / "env.json";
+  std::string environment = read_file(file);
+  REQUIRE(environment.find("\"products\": \"fp32\"") != std::string::npos);
+  environment.replace(environment.find("\"fp32\""), 6, "\"bf16\"");
+  write_atomically(file, environment);
+  CHECK_THROWS_WITH_AS(run_training(Context::cpu(), {}, f.path / "run", {}, true), doctest::Contains("add --dtype bf16"), Error);
+}
+
 TEST_CASE("training: killed at any moment, the run resumes to the same end") {
   Folder f;
   make_corpus(f.path / "data");

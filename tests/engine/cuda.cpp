@@ -90,6 +90,25 @@ std::vector<double> counting(int64_t n) {
   return v;
 }
 
+// Products of the GPU in another precision until the end of a scope.
+class Products {
+ public:
+  explicit Products(Precision precision) { set_precision(Context::cuda(), precision); }
+  ~Products() { set_precision(Context::cuda(), Precision::fp32); }
+  Products(const Products&) = delete;
+};
+
+// A factor as bf16 or tf32 holds it.
+Tensor as_factor(const Tensor& x, Precision precision) {
+  if (precision == Precision::bf16) return x.to(DType::bf16).to(DType::f32);
+  auto v = x.values<float>();
+  for (float& number : v) {                                  // 11 bits of mantissa: the others drop out of a sum with a large number
+    const float large = number * 0x2001p0f;
+    number = large - (large - number);
+  }
+  return Context::cpu().from(v.data(), x.shape());
+}
+
 }  // namespace
 
 TEST_CASE("cuda: a device that is not there is refused as a device error") {
@@ -169,6 +188,57 @@ TEST_CASE("cuda: gemm equals plain loops for every transposition, batched, with 
       gemm_plain(g, a.data(), b.data(), want.data());
       CHECK(difference(dc.values<double>(), want) <= 1e-12);
     }
+}
+
+TEST_CASE("cuda: products in tf32 and bf16 are those of rounded factors, f64 stays f64" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  CHECK_THROWS_AS(set_precision(Context::cpu(), Precision::bf16), Error);
+  CHECK_NOTHROW(set_precision(Context::cpu(), Precision::fp32));
+  Draw draw(RandomKey{3});
+  const int64_t n = 37;
+  for (const auto& [precision, close] : {std::pair{Precision::tf32, 2e-3}, {Precision::bf16, 2e-2}})
+    for (const bool transpose : {false, true}) {
+      const Tensor a = random_input({.shape = {2, n, n}}, draw), b = random_input({.shape = {2, n, n}}, draw);
+      const Gemm g{transpose, !transpose, n, n, n, n, n, n, 0.5, 2, 2, n * n, n * n, n * n};
+      auto product = [&](const Tensor& x, const Tensor& y) {
+        const Tensor there_x = x.to(gpu), there_y = y.to(gpu), z = gpu.full({2, n, n}, x.dtype(), 1);
+        with_float(x.dtype(), "test", [&]<class T>() { gemm(gpu, g, there_x.data<T>(), there_y.data<T>(), z.data<T>()); });
+        return z.values<double>();
+      };
+      const Tensor x = a.to(DType::f32), y = b.to(DType::f32);
+      const auto exact = product(a, b), fp32 = product(x, y), of_rounded = product(as_factor(x, precision), as_factor(y, precision));
+      const Products in(precision);
+      CHECK(precision_of(gpu) == precision);
+      const auto got = product(x, y);
+      CHECK(difference(got, fp32) > close / 1000);
+      CHECK(difference(got, fp32) <= close);
+      CHECK(difference(got, of_rounded) <= 1e-6);            // a GPU rounds and adds in an order of its own
+      if (gpu.name().find("emulated") != std::string::npos) CHECK(got == of_rounded);
+      CHECK(product(a, b) == exact);
+    }
+}
+
+TEST_CASE("cuda: linear and matmul in bf16 are near the CPU, outputs and gradients" * doctest::skip(no_gpu)) {
+  const Products in(Precision::bf16);
+  double worst = 0;
+  for (const char* name : {"linear", "matmul"}) {
+    const OpRow& row = OpTable::all().find(name);
+    for (size_t e = 0; e < row.examples.size(); ++e) {
+      CAPTURE(row.name);
+      CAPTURE(e);
+      Draw draw(RandomKey{12}.child(row.name).child(e));
+      std::map<std::string, Tensor> values;
+      for (const auto& [input, fill] : row.examples[e].inputs) values[input] = random_input(fill, draw);
+      const auto want = outputs_and_gradients(row, row.examples[e], values, Context::cpu(), DType::f64);
+      const auto got = outputs_and_gradients(row, row.examples[e], values, Context::cuda(), DType::f32);
+      REQUIRE(got.size() == want.size());
+      for (size_t i = 0; i < want.size(); ++i) {
+        CHECK(difference(got[i], want[i]) <= 2e-2);
+        worst = std::max(worst, difference(got[i], want[i]));
+      }
+    }
+  }
+  CHECK(worst > 1e-4);                                       // they were computed in bf16
 }
 
 TEST_CASE("cuda: long rows of softmax, and rows that a mask leaves nothing to" * doctest::skip(no_gpu)) {
