@@ -19,18 +19,26 @@ cublasHandle_t cublas_of(Context& context);
 template <class T>
 T* pointer(const Tensor& t) { return t ? t.data<T>() : nullptr; }
 
+/// How many blocks a kernel is started with, along up to three axes: 64 bits, since counts of rows and tiles are, and launch() refuses more than a
+/// GPU takes.
+struct Blocks {
+  int64_t x, y, z;
+  Blocks(int64_t x, int64_t y = 1, int64_t z = 1) : x(x), y(y), z(z) {}
+};
+
 /// Blocks that cover n items, `per_block` each; at most `most`, whose kernels then go round (a grid-stride loop).
-inline unsigned blocks_for(int64_t n, int64_t per_block, int64_t most = 1 << 20) { return unsigned(std::min(most, (n + per_block - 1) / per_block)); }
+inline int64_t blocks_for(int64_t n, int64_t per_block, int64_t most = 1 << 20) { return std::min(most, (n + per_block - 1) / per_block); }
 
 /// Starts kernel(arguments...) on the context's stream; an empty grid is nothing to do. Refuses what the GPU does not take. Outside this
 /// function no kernel is started.
 template <class... P, class... A>
-void launch(Context& context, std::string_view place, dim3 blocks, dim3 threads, size_t shared_bytes, void (*kernel)(P...), A... arguments) {
+void launch(Context& context, std::string_view place, Blocks blocks, dim3 threads, size_t shared_bytes, void (*kernel)(P...), A... arguments) {
   cudaLaunchConfig_t config{};
   config.stream = stream_of(context);
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return;
-  require(blocks.y <= 65535 && blocks.z <= 65535, "{}: {} × {} × {} blocks; a GPU takes 65535 along the second and third axis, use a smaller batch", place, blocks.x, blocks.y, blocks.z);
-  config.gridDim = blocks, config.blockDim = threads, config.dynamicSmemBytes = shared_bytes;
+  require(blocks.x <= 0x7fffffff && blocks.y <= 65535 && blocks.z <= 65535,
+          "{}: {} × {} × {} blocks; a GPU takes 2^31 - 1 along the first axis and 65535 along the others, use a smaller batch", place, blocks.x, blocks.y, blocks.z);
+  config.gridDim = dim3(unsigned(blocks.x), unsigned(blocks.y), unsigned(blocks.z)), config.blockDim = threads, config.dynamicSmemBytes = shared_bytes;
   constexpr size_t without_asking = 48 << 10;
   if (shared_bytes > without_asking) check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)), place);
   check(cudaLaunchKernelEx(&config, kernel, P(arguments)...), place);

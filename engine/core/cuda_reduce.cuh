@@ -110,9 +110,9 @@ template <class T, int K, class F>
 void sum_columns(Context& context, int64_t rows, int64_t n, std::string_view place, ColumnSums<T, K> sums, F f) {
   const int64_t count = std::clamp<int64_t>(rows / 128, 1, 128);
   const Tensor parts = context.empty({count, K, n}, dtype_of<T>);
-  const auto tiles = unsigned((n + column_tile - 1) / column_tile);
-  launch(context, place, dim3(tiles, unsigned(count)), dim3(column_tile, column_threads), 0, column_parts_kernel<T, K, F>, rows, n, parts.data<T>(), f);
-  launch(context, place, unsigned((n + 255) / 256), 256, 0, column_totals_kernel<T, K>, int(count), n, parts.data<T>(), sums);
+  const int64_t tiles = (n + column_tile - 1) / column_tile;
+  launch(context, place, Blocks(tiles, count), dim3(column_tile, column_threads), 0, column_parts_kernel<T, K, F>, rows, n, parts.data<T>(), f);
+  launch(context, place, (n + 255) / 256, 256, 0, column_totals_kernel<T, K>, int(count), n, parts.data<T>(), sums);
 }
 
 template <class T, class F>
@@ -129,7 +129,7 @@ template <class T, class F>
 Tensor total_parts(Context& context, int64_t n, std::string_view place, F f) {
   const int64_t count = std::clamp<int64_t>(n / 4096, 1, 1024);
   const Tensor parts = context.empty({count}, dtype_of<T>);
-  launch(context, place, unsigned(count), 256, 0, total_parts_kernel<T, F>, n, parts.data<T>(), f);
+  launch(context, place, count, 256, 0, total_parts_kernel<T, F>, n, parts.data<T>(), f);
   return parts;
 }
 

@@ -102,7 +102,7 @@ __global__ void row_products_kernel(Heads<const T> a, Heads<const T> b, T* produ
 }
 
 /// Blocks of `warps_of_block` warps with one warp for each of n rows.
-inline unsigned blocks_of_rows(int64_t n) { return unsigned((n + warps_of_block - 1) / warps_of_block); }
+inline int64_t blocks_of_rows(int64_t n) { return (n + warps_of_block - 1) / warps_of_block; }
 
 /// products [B, H, T] = a · b along the last axis of [B, H, T, D].
 template <class T>

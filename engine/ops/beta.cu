@@ -181,7 +181,7 @@ void lookback_beta(const LookbackBeta& op, const Tensor& alpha, const Tensor& u,
   const Tensor lengths = on_gpu(op.source_lengths, u.context()), kept = columns_like(u, 2);
   const Sizes s = sizes_of(alpha, u, op.ratio, 0, lengths);
   with_float(u.dtype(), "lookback_beta", [&]<class V>() {
-    launch(u.context(), "lookback_beta", unsigned(s.B * s.H * s.T), threads, 0, lookback_kernel<V>, s, alpha.data<V>(), u.data<V>(), kept.data<V>(), beta.data<V>());
+    launch(u.context(), "lookback_beta", s.B * s.H * s.T, threads, 0, lookback_kernel<V>, s, alpha.data<V>(), u.data<V>(), kept.data<V>(), beta.data<V>());
   });
 }
 
@@ -190,7 +190,7 @@ void lookback_beta_backward(const LookbackBeta& op, const LookbackBeta::Saved& k
   const Sizes s = sizes_of(kept.alpha, kept.u, op.ratio, 0, lengths);
   with_float(g.dtype(), "lookback_beta", [&]<class V>() {
     with_alpha_gradient<V>(s, d[0], [&](V* d_alpha) {
-      launch(g.context(), "lookback_beta backward", unsigned(s.B * s.H * s.T), threads, 0, lookback_backward_kernel<V>, s, kept.alpha.data<V>(), kept.u.data<V>(), g.data<V>(),
+      launch(g.context(), "lookback_beta backward", s.B * s.H * s.T, threads, 0, lookback_backward_kernel<V>, s, kept.alpha.data<V>(), kept.u.data<V>(), g.data<V>(),
              room.data<V>(), d_alpha, d[1] ? d[1].data<V>() : nullptr);
     });
   });

@@ -63,7 +63,7 @@ template <class T, class K>
 void run(const Tensor& q, const Tensor& k, const Tensor& v, K keys, double scale, const Tensor& y, const Tensor& log_sum, std::string_view place) {
   T* const sums = log_sum ? log_sum.data<T>() : nullptr;
   with_row_width(q.size(3), [&]<int N>() {
-    launch(q.context(), place, unsigned(q.size(0) * q.size(1) * q.size(2)), warps_of_block * warp, 0, rows_kernel<T, N, K>, Heads<const T>(q), Heads<const T>(k),
+    launch(q.context(), place, q.size(0) * q.size(1) * q.size(2), warps_of_block * warp, 0, rows_kernel<T, N, K>, Heads<const T>(q), Heads<const T>(k),
            Heads<const T>(v), keys, T(scale), q.size(2), q.size(3), Heads<T>(y), sums);
   });
 }

@@ -173,8 +173,8 @@ void add_parts(const Tensor& partial, const GradTarget& target) {
 void convolve(const Convolution& c, const Tensor& x, const Tensor& weight, const Tensor& h) {
   with_float(x.dtype(), "convolution", [&]<class T>() {
     const Tensor w = repacked(c, weight, {2, 1, 0});
-    const auto blocks = unsigned(tiles(c.outputs(), Tile<T>::side) * tiles(c.out(), Tile<T>::side));
-    launch(x.context(), "convolution", dim3(blocks, unsigned(c.groups)), tile_threads, 0, forward_kernel<T>, c, x.data<T>(), w.data<T>(), h.data<T>());
+    const int64_t blocks = tiles(c.outputs(), Tile<T>::side) * tiles(c.out(), Tile<T>::side);
+    launch(x.context(), "convolution", Blocks(blocks, c.groups), tile_threads, 0, forward_kernel<T>, c, x.data<T>(), w.data<T>(), h.data<T>());
   });
 }
 
@@ -185,7 +185,7 @@ Tensor convolution_weight_gradient(const Convolution& c, const Tensor& g, const 
     const int64_t blocks = tiles(c.out(), side) * tiles(c.in() * c.M * c.N, side);
     const int64_t parts = std::clamp<int64_t>(std::min(enough_blocks / (blocks * c.groups), c.outputs() / least_outputs), 1, 64);
     const Tensor partial = x.context().empty(Shape{parts, target.tensor.count()}, x.dtype());
-    launch(x.context(), "convolution: weight gradient", dim3(unsigned(blocks), unsigned(c.groups), unsigned(parts)), tile_threads, 0, weight_gradient_kernel<T>, c, g.data<T>(),
+    launch(x.context(), "convolution: weight gradient", Blocks(blocks, c.groups, parts), tile_threads, 0, weight_gradient_kernel<T>, c, g.data<T>(),
            x.data<T>(), partial.data<T>());
     add_parts<T>(partial, target);
   });
@@ -197,8 +197,8 @@ Tensor convolution_input_gradient(const Convolution& c, const Tensor& g, const T
   with_float(g.dtype(), "convolution: input gradient", [&]<class T>() {
     const Tensor w = repacked(c, weight, {2, 0, 1});
     const int64_t most = c.B * tiles(c.H + c.p0, int(c.s0)) * tiles(c.W + c.p1, int(c.s1));
-    const auto blocks = unsigned(tiles(most, Tile<T>::side) * tiles(c.in(), Tile<T>::side));
-    launch(g.context(), "convolution: input gradient", dim3(blocks, unsigned(c.groups), unsigned(c.s0 * c.s1)), tile_threads, 0, input_gradient_kernel<T>, c, g.data<T>(),
+    const int64_t blocks = tiles(most, Tile<T>::side) * tiles(c.in(), Tile<T>::side);
+    launch(g.context(), "convolution: input gradient", Blocks(blocks, c.groups, c.s0 * c.s1), tile_threads, 0, input_gradient_kernel<T>, c, g.data<T>(),
            w.data<T>(), dx.data<T>());
   });
   return dx;

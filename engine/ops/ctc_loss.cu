@@ -139,7 +139,7 @@ void collect(const CtcLoss& op, const Batch& batch, const Tensor& losses, const 
 template <class T>
 void forward(const CtcLoss& op, const CtcTensors& a, const Batch& batch, const Tensor& loss) {
   frame_totals<T>(a.logits, a.log_total);
-  launch(loss.context(), "ctc_loss", unsigned(a.losses.count()), state_threads, 0, alpha_kernel<T>, batch.items<T>(a), a.log_alpha.data<double>(), a.losses.data<double>());
+  launch(loss.context(), "ctc_loss", a.losses.count(), state_threads, 0, alpha_kernel<T>, batch.items<T>(a), a.log_alpha.data<double>(), a.losses.data<double>());
   collect<T>(op, batch, a.losses, loss);
 }
 
@@ -171,7 +171,7 @@ template <class T>
 void backward(const CtcLoss& op, const CtcTensors& a, const Batch& batch, const Tensor& g, const Tensor& d) {
   const int64_t B = a.losses.count();
   const Tensor following = d.context().empty({B, 2, batch.S}, DType::f64);
-  launch(d.context(), "ctc_loss backward", unsigned(B), state_threads, 0, occupancy_kernel<T>, batch.items<T>(a), a.log_alpha.data<double>(), a.losses.data<double>(),
+  launch(d.context(), "ctc_loss backward", B, state_threads, 0, occupancy_kernel<T>, batch.items<T>(a), a.log_alpha.data<double>(), a.losses.data<double>(),
          following.data<double>());
   gradient<T>(op, a, batch, g, d);
 }

@@ -265,7 +265,7 @@ class Run {
 
   void forward(const Tensor& y, const Tensor& sums) const {
     const Tensor memory = states(Outer<T>{call_.q, nullptr, nullptr}, false);
-    launch(context_, name, dim3(unsigned(call_.units * call_.row_tiles()), tiles(call_.D)), tile_threads, 0, forward_kernel<T>, call_, view(memory), Heads<T>(y),
+    launch(context_, name, Blocks(call_.units * call_.row_tiles(), tiles(call_.D)), tile_threads, 0, forward_kernel<T>, call_, view(memory), Heads<T>(y),
            sums ? sums.data<T>() : nullptr);
   }
 
@@ -276,23 +276,23 @@ class Run {
     const Outer<T> o{Heads<const T>(g), w.data<T>(), last.data<T>()};
     if (d[0]) {
       const Tensor memory = states(o, false), dphi = context_.empty(queries_.shape(), g.dtype());
-      launch(context_, name, dim3(unsigned(call_.units * call_.row_tiles()), tiles(call_.M)), tile_threads, 0, query_gradient_kernel<T>, call_, o, view(memory), dphi.data<T>());
+      launch(context_, name, Blocks(call_.units * call_.row_tiles(), tiles(call_.M)), tile_threads, 0, query_gradient_kernel<T>, call_, o, view(memory), dphi.data<T>());
       unlift(rows_, dphi, queries_, q_, d[0], call_.real);
     }
     if (!d[1] && !d[2]) return;
     const Tensor memory = states(o, true);
-    const auto column_tiles = unsigned(call_.units * call_.column_tiles());
+    const int64_t column_tiles = call_.units * call_.column_tiles();
     if (d[1]) {
       const Tensor dphi = context_.empty(keys_.shape(), g.dtype());
-      launch(context_, name, dim3(column_tiles, tiles(call_.M)), tile_threads, 0, key_gradient_kernel<T>, call_, o, view(memory), dphi.data<T>());
+      launch(context_, name, Blocks(column_tiles, tiles(call_.M)), tile_threads, 0, key_gradient_kernel<T>, call_, o, view(memory), dphi.data<T>());
       unlift(columns_, dphi, keys_, k_, d[1], call_.seen);
     }
-    if (d[2]) launch(context_, name, dim3(column_tiles, tiles(call_.D)), tile_threads, 0, value_gradient_kernel<T>, call_, o, view(memory), Heads<T>(d[2]));
+    if (d[2]) launch(context_, name, Blocks(column_tiles, tiles(call_.D)), tile_threads, 0, value_gradient_kernel<T>, call_, o, view(memory), Heads<T>(d[2]));
   }
 
  private:
   static constexpr std::string_view name = "linear_attention";
-  static unsigned tiles(int64_t n) { return unsigned((n + Tile<T>::side - 1) / Tile<T>::side); }
+  static int64_t tiles(int64_t n) { return (n + Tile<T>::side - 1) / Tile<T>::side; }
 
   // Per item: rows within the target's length, then columns that any row sees.
   static Tensor seen_sizes(const LinearAttention& op, const Tensor& q, const Tensor& k) {
@@ -331,7 +331,7 @@ class Run {
   Tensor states(const Outer<T>& o, bool of_rows) const {
     const int64_t chunks = of_rows ? call_.row_tiles() : call_.column_tiles();
     const Tensor memory = context_.empty(Shape{call_.units, chunks + 1, call_.M, call_.D + 1}, queries_.dtype());
-    const dim3 blocks(unsigned(call_.units * chunks), tiles(call_.M) * tiles(call_.D + 1));
+    const Blocks blocks(call_.units * chunks, tiles(call_.M) * tiles(call_.D + 1));
     launch(context_, name, blocks, tile_threads, 0, of_rows ? chunk_sums_kernel<T, true> : chunk_sums_kernel<T, false>, call_, o, view(memory));
     add_up(context_, view(memory), call_.units, of_rows);
     return memory;

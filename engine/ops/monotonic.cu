@@ -103,14 +103,14 @@ Sizes sizes_of(const Tensor& z, const Tensor& lengths) { return {z.size(1), z.si
 void monotonic_alpha(const std::vector<int32_t>& lengths, const Tensor& z, const Tensor& alpha) {
   const Tensor n = lengths.empty() ? Tensor() : upload(z.context(), lengths);
   with_float(z.dtype(), "monotonic_alpha", [&]<class T>() {
-    launch(z.context(), "monotonic_alpha", unsigned(z.size(0) * z.size(1)), threads, 0, forward_kernel<T>, sizes_of(z, n), z.data<T>(), alpha.data<T>());
+    launch(z.context(), "monotonic_alpha", z.size(0) * z.size(1), threads, 0, forward_kernel<T>, sizes_of(z, n), z.data<T>(), alpha.data<T>());
   });
 }
 
 void monotonic_alpha_backward(const std::vector<int32_t>& lengths, const Tensor& z, const Tensor& alpha, const Tensor& g, const Tensor& dz) {
   const Tensor n = lengths.empty() ? Tensor() : upload(z.context(), lengths), value = z.context().empty(Shape{z.size(0), z.size(1), z.size(3)}, z.dtype());
   with_float(z.dtype(), "monotonic_alpha", [&]<class T>() {
-    launch(z.context(), "monotonic_alpha backward", unsigned(z.size(0) * z.size(1)), threads, 0, backward_kernel<T>, sizes_of(z, n), z.data<T>(), alpha.data<T>(), g.data<T>(),
+    launch(z.context(), "monotonic_alpha backward", z.size(0) * z.size(1), threads, 0, backward_kernel<T>, sizes_of(z, n), z.data<T>(), alpha.data<T>(), g.data<T>(),
            dz.data<T>(), value.data<T>());
   });
 }

@@ -35,6 +35,7 @@ void StructuredLists::put(const int32_t*& where, const std::vector<int32_t>& num
 void StructuredLists::put(ListView& where, const std::vector<std::vector<int32_t>>& lists) {
   std::vector<int32_t> begin{0}, values;
   for (const auto& list : lists) values.insert(values.end(), list.begin(), list.end()), begin.push_back(narrow(int64_t(values.size())));
+  require(std::ssize(values) <= std::numeric_limits<int32_t>::max(), "structured_attention: {} pairs of a row and a key in one list; a GPU takes 2^31 - 1, use a smaller batch", values.size());
   put(where.begin, begin);
   put(where.values, values);
 }
