@@ -1,8 +1,7 @@
-// Softmax attention in tiles: a block owns a tile of rows (or, for the gradients of keys and values, of columns) and walks along the other axis;
-// scores stay in registers and shared memory. The gradients of queries and of keys come from two kernels that both form the scores anew,
-// so that no block adds to another's result.
+// The host side of softmax attention: the kernels are in softmax_attention_kernels.cuh, compiled by softmax_attention_*.cu.
+#include "engine/ops/softmax_attention.cuh"
+
 #include "engine/ops/attention_rows.cuh"
-#include "engine/ops/cuda_attention.cuh"
 #include "engine/ops/cuda_attention_kernels.h"
 
 namespace alinea::cuda {
@@ -10,227 +9,35 @@ namespace alinea::cuda {
 namespace {
 
 template <class T>
-struct Call {
-  Heads<const T> q, k, v;
-  MaskView mask;
-  WeightDropout dropout;
-  int64_t H, rows, columns, width;                           // rows and columns of a head: T and S
-  T scale;
-
-  static constexpr int side = Tile<T>::side;
-  __host__ __device__ int64_t row_tiles() const { return (rows + side - 1) / side; }
-  __host__ __device__ int64_t column_tiles() const { return (columns + side - 1) / side; }
-};
-
-// Narrow heads leave registers for two blocks on a multiprocessor, one of which computes while the other waits for memory.
-template <class T, int N>
-constexpr int blocks_at_once = N * Tile<T>::side <= 64 ? 2 : 1;
-
-template <class T>
-struct Outer {                                              // what backward has besides
-  Heads<const T> g;
-  const T *log_sum, *delta;                                 // [units, T]
-};
-
-// Columns that each row of a tile sees, in shared memory; the return value is the largest of them. All threads must have read the last ones.
-template <class T>
-__device__ int64_t visible_rows(const Call<T>& c, int64_t unit, int64_t first, int64_t* visible) {
-  constexpr int side = Tile<T>::side;
-  for (int r = int(threadIdx.x); r < side; r += tile_threads) visible[r] = first + r < c.rows ? c.mask.visible(unit / c.H, first + r, c.columns) : 0;
-  __syncthreads();
-  int64_t most = 0;
-  for (int r = 0; r < side; ++r) most = visible[r] > most ? visible[r] : most;
-  return most;
-}
-
-// One row's part of a tile of scores becomes weights; most and total follow. Returns what earlier sums of the row must be multiplied with.
-template <class T>
-__device__ T online_row(const Call<T>& c, int64_t unit, int64_t row, int64_t first_column, int64_t visible, T (&s)[Tile<T>::micro], T& most, T& total) {
-  constexpr int micro = Tile<T>::micro;
-  const int64_t column = first_column + Tile<T>::column(0);
-  T top = lowest<T>, sum = 0;
-  for (int j = 0; j < micro; ++j) {
-    s[j] = column + j < visible ? s[j] * c.scale : lowest<T>;
-    top = Max{}(s[j], top);
-  }
-  const T now = Max{}(across_row(top, Max{}), most), base = now == lowest<T> ? T(0) : now, shrink = std::exp(most - base);
-  for (int j = 0; j < micro; ++j) sum += s[j] = column + j < visible ? std::exp(s[j] - base) : T(0);
-  total = total * shrink + across_row(sum, Sum{});
-  most = now;
-  if (c.dropout.threshold) {
-    T factors[micro];
-    c.dropout.fill(unit, row, column, factors);
-    for (int j = 0; j < micro; ++j) s[j] *= factors[j];
-  }
-  return shrink;
-}
-
-// N tiles cover the width of a head; loops over them are unrolled, so that they stay in registers. Rows that see most go first, so that no long block starts last.
-template <class T, int N>
-__global__ void __launch_bounds__(tile_threads, blocks_at_once<T, N>) forward_kernel(Call<T> c, Heads<T> y, T* log_sum) {
-  using G = Tile<T>;
-  alignas(16) __shared__ T a[Panel<T>::slice_size], b[Panel<T>::slice_size], weights[Panel<T>::square_size];
-  __shared__ int64_t visible[G::side];
-  const int64_t tiles = c.row_tiles(), unit = blockIdx.x / tiles, first = (tiles - 1 - blockIdx.x % tiles) * G::side;
-  const int64_t columns = visible_rows(c, unit, first, visible);
-  const HeadRows<T> queries(c.q, unit, first, c.rows, c.width);
-  G sums[N];
-  T most[G::micro], total[G::micro];
-  for (int i = 0; i < G::micro; ++i) most[i] = lowest<T>, total[i] = 0;
-  for (int64_t j = 0; j < columns; j += G::side) {
-    G scores;
-    add_scores(scores, queries, HeadRows<T>(c.k, unit, j, columns, c.width), c.width, a, b);
-    for (int i = 0; i < G::micro; ++i) {
-      const T shrink = online_row(c, unit, first + G::row(i), j, visible[G::row(i)], scores.at[i], most[i], total[i]);
-#pragma unroll
-      for (int n = 0; n < N; ++n)
-        for (int e = 0; e < G::micro; ++e) sums[n].at[i][e] *= shrink;
-    }
-    __syncthreads();                                         // the weights of the last tile have been read
-    store_columns(scores, weights);
-    const HeadRows<T> values(c.v, unit, j, columns, c.width);
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-      if (n * G::side < c.width) add_weighted(sums[n], weights, values, n * G::side, b);
-  }
-#pragma unroll
-  for (int n = 0; n < N; ++n) write_rows(sums[n], y, unit, first, c.rows, n * G::side, c.width, [&](int i) { return total[i] != 0 ? 1 / total[i] : T(0); });
-  if (!log_sum || G::x() != 0) return;
-  for (int i = 0; i < G::micro; ++i)
-    if (const int64_t row = first + G::row(i); row < c.rows) log_sum[unit * c.rows + row] = visible[G::row(i)] > 0 ? most[i] + std::log(total[i]) : T(0);
-}
-
-// From scores s = q·k and t = g·v of one tile: s becomes the weights that v was multiplied with, t the slopes P (g·v − δ).
-template <class T>
-__device__ void slopes(const Call<T>& c, const Outer<T>& o, int64_t unit, int64_t first_row, int64_t first_column, const int64_t* visible, Tile<T>& s, Tile<T>& t) {
-  using G = Tile<T>;
-  for (int i = 0; i < G::micro; ++i) {
-    const int64_t row = first_row + G::row(i), column = first_column + G::column(0), seen = visible[G::row(i)];
-    const T log_sum = seen > 0 ? o.log_sum[unit * c.rows + row] : T(0), delta = seen > 0 ? o.delta[unit * c.rows + row] : T(0);
-    T factors[G::micro];
-    for (int j = 0; j < G::micro; ++j) factors[j] = 1;
-    if (c.dropout.threshold) c.dropout.fill(unit, row, column, factors);
-    for (int j = 0; j < G::micro; ++j) {
-      const bool here = column + j < seen;
-      const T p = here ? std::exp(s.at[i][j] * c.scale - log_sum) : T(0);
-      t.at[i][j] = here ? p * (t.at[i][j] * factors[j] - delta) : T(0);
-      s.at[i][j] = p * factors[j];
-    }
-  }
-}
-
-template <class T, int N>
-__global__ void __launch_bounds__(tile_threads, blocks_at_once<T, N>) query_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dq) {
-  using G = Tile<T>;
-  alignas(16) __shared__ T a[Panel<T>::slice_size], b[Panel<T>::slice_size], weights[Panel<T>::square_size];
-  __shared__ int64_t visible[G::side];
-  const int64_t tiles = c.row_tiles(), unit = blockIdx.x / tiles, first = (tiles - 1 - blockIdx.x % tiles) * G::side;
-  const int64_t columns = visible_rows(c, unit, first, visible);
-  const HeadRows<T> queries(c.q, unit, first, c.rows, c.width), outer(o.g, unit, first, c.rows, c.width);
-  G d[N];
-  for (int64_t j = 0; j < columns; j += G::side) {
-    const HeadRows<T> keys(c.k, unit, j, columns, c.width);
-    G s, t;
-    add_scores(s, queries, keys, c.width, a, b);
-    add_scores(t, outer, HeadRows<T>(c.v, unit, j, columns, c.width), c.width, a, b);
-    slopes(c, o, unit, first, j, visible, s, t);
-    __syncthreads();                                         // the slopes of the last tile have been read
-    store_columns(t, weights);
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-      if (n * G::side < c.width) add_weighted(d[n], weights, keys, n * G::side, b);
-  }
-#pragma unroll
-  for (int n = 0; n < N; ++n) write_rows(d[n], dq, unit, first, c.rows, n * G::side, c.width, [&](int) { return c.scale; });
-}
-
-// dk and dv may be the heads of anything when they are not wanted.
-template <class T, int N>
-__global__ void __launch_bounds__(tile_threads, blocks_at_once<T, N>) key_gradient_kernel(Call<T> c, Outer<T> o, Heads<T> dk, Heads<T> dv, bool wants_k, bool wants_v) {
-  using G = Tile<T>;
-  alignas(16) __shared__ T a[Panel<T>::slice_size], b[Panel<T>::slice_size], weights[Panel<T>::square_size];
-  __shared__ int64_t visible[G::side];
-  const int64_t tiles = c.column_tiles(), unit = blockIdx.x / tiles, first = blockIdx.x % tiles * G::side;
-  const HeadRows<T> keys(c.k, unit, first, c.columns, c.width), values(c.v, unit, first, c.columns, c.width);
-  G d_keys[N], d_values[N];
-  for (int64_t i = 0; i < c.rows; i += G::side) {
-    __syncthreads();                                         // the visible columns of the last rows have been read
-    if (visible_rows(c, unit, i, visible) <= first) continue;
-    const HeadRows<T> queries(c.q, unit, i, c.rows, c.width), outer(o.g, unit, i, c.rows, c.width);
-    G s, t;
-    add_scores(s, queries, keys, c.width, a, b);
-    add_scores(t, outer, values, c.width, a, b);
-    slopes(c, o, unit, i, first, visible, s, t);
-    __syncthreads();
-    if (wants_v) {
-      store_rows(s, weights);
-#pragma unroll
-      for (int n = 0; n < N; ++n)
-        if (n * G::side < c.width) add_weighted(d_values[n], weights, outer, n * G::side, b);
-      __syncthreads();
-    }
-    if (!wants_k) continue;
-    store_rows(t, weights);
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-      if (n * G::side < c.width) add_weighted(d_keys[n], weights, queries, n * G::side, b);
-  }
-#pragma unroll
-  for (int n = 0; n < N; ++n) {
-    if (wants_v) write_rows(d_values[n], dv, unit, first, c.columns, n * G::side, c.width, [](int) { return T(1); });
-    if (wants_k) write_rows(d_keys[n], dk, unit, first, c.columns, n * G::side, c.width, [&](int) { return c.scale; });
-  }
-}
-
-template <class T>
-Call<T> call_of(const SoftmaxAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const MaskView& mask) {
+SoftmaxCall<T> call_of(const SoftmaxAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const MaskView& mask) {
   const int64_t T_ = q.size(2), S = k.size(2), D = q.size(3);
-  return {Heads<const T>(q), Heads<const T>(k), Heads<const T>(v), mask, WeightDropout(op.key, op.dropout, T_, S), q.size(1), T_, S, D,
+  return {Heads<const T>(q), Heads<const T>(k), Heads<const T>(v), mask, WeightDropout(op.key, op.dropout, T_, S), q.size(0) * q.size(1), q.size(1), T_, S, D,
           T(op.scale != 0 ? op.scale : 1 / std::sqrt(double(D)))};
-}
-
-// f.operator()<N>() with the number of tiles that cover a width of at most 256.
-template <class T, class F>
-void with_tiles(int64_t width, F f) {
-  constexpr int per_64 = 64 / Tile<T>::side;
-  if (width <= 64) f.template operator()<per_64>();
-  else f.template operator()<4 * per_64>();
-}
-
-template <class T>
-void forward(const SoftmaxAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y, const Tensor& log_sum) {
-  Context& context = q.context();
-  const MaskOnDevice mask(op.mask, context);
-  const Call<T> c = call_of<T>(op, q, k, v, mask.view());
-  const int64_t units = q.size(0) * c.H;
-  T* const sums = log_sum ? log_sum.data<T>() : nullptr;
-  with_tiles<T>(c.width, [&]<int N>() {
-    launch(context, "softmax_attention", unsigned(units * c.row_tiles()), tile_threads, 0, forward_kernel<T, N>, c, Heads<T>(y), sums);
-  });
 }
 
 template <class T>
 void backward(const SoftmaxAttention& op, const SoftmaxAttention::Saved& kept, const Tensor& g, const Grads<3>& d) {
   Context& context = g.context();
   const MaskOnDevice mask(op.mask, context);
-  const Call<T> c = call_of<T>(op, kept.q, kept.k, kept.v, mask.view());
-  const int64_t units = g.size(0) * c.H;
+  const SoftmaxCall<T> c = call_of<T>(op, kept.q, kept.k, kept.v, mask.view());
   const Tensor delta = context.empty(kept.log_sum.shape(), g.dtype());
   row_products<T>(g, kept.y, delta);
-  const Outer<T> o{Heads<const T>(g), kept.log_sum.data<T>(), delta.data<T>()};
-  with_tiles<T>(c.width, [&]<int N>() {
-    if (d[0])
-      launch(context, "softmax_attention backward", unsigned(units * c.row_tiles()), tile_threads, 0, query_gradient_kernel<T, N>, c, o, Heads<T>(d[0]));
-    if (d[1] || d[2])
-      launch(context, "softmax_attention backward", unsigned(units * c.column_tiles()), tile_threads, 0, key_gradient_kernel<T, N>, c, o, Heads<T>(d[1] ? d[1] : d[2]),
-             Heads<T>(d[2] ? d[2] : d[1]), bool(d[1]), bool(d[2]));
+  const SoftmaxOuter<T> o{Heads<const T>(g), kept.log_sum.data<T>(), delta.data<T>()};
+  with_softmax_tiles<T>(c.width, [&]<int N>() {
+    if (d[0]) SoftmaxTiles<T, N>::query_gradient(context, c, o, d[0]);
+    if (d[1] || d[2]) SoftmaxTiles<T, N>::key_gradient(context, c, o, d[1], d[2]);
   });
 }
 
 }  // namespace
 
 void softmax_attention(const SoftmaxAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y, const Tensor& log_sum) {
-  with_float(q.dtype(), "softmax_attention", [&]<class T>() { forward<T>(op, q, k, v, y, log_sum); });
+  const MaskOnDevice mask(op.mask, q.context());
+  with_float(q.dtype(), "softmax_attention", [&]<class T>() {
+    const SoftmaxCall<T> c = call_of<T>(op, q, k, v, mask.view());
+    T* const sums = log_sum ? log_sum.data<T>() : nullptr;
+    with_softmax_tiles<T>(c.width, [&]<int N>() { SoftmaxTiles<T, N>::forward(q.context(), c, y, sums); });
+  });
 }
 
 void softmax_attention_backward(const SoftmaxAttention& op, const SoftmaxAttention::Saved& kept, const Tensor& g, const Grads<3>& d) {

@@ -1,0 +1,4 @@
+// Softmax attention of heads of up to 64 numbers in f32.
+#include "engine/ops/softmax_attention_kernels.cuh"
+
+template struct alinea::cuda::SoftmaxTiles<float, 1>;
