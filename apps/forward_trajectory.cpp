@@ -60,9 +60,10 @@ NamedTensors adamw_trajectory(ForwardModel& model, const NamedInputs& in, const 
     optimizer.zero_grad();
     losses.push_back(loss_of(model, in, &tape, &loss));
     tape.backward(loss);
-    norms.push_back(optimizer.gradient_norm());
+    const Tensor norm = optimizer.gradient_norm();
+    norms.push_back(norm.item());
     rates.push_back(config.lr * schedule.factor(step, steps));
-    optimizer.step(rates.back(), step, norms.back());
+    optimizer.step(rates.back(), step, norm);
   }
   NamedTensors results;
   const auto give = [&](const char* name, const std::vector<double>& v) { results.emplace_back(name, Context::cpu().from(v.data(), {steps})); };

@@ -11,6 +11,23 @@
 
 namespace alinea {
 
+std::vector<double> read_figures(const std::vector<Figure>& figures) {
+  std::vector<double> values;
+  std::vector<size_t> on_gpu;
+  for (const Figure& f : figures) {
+    const bool gpu = f.tensor && f.tensor.context().device() == Device::cuda;
+    if (gpu) on_gpu.push_back(values.size());
+    values.push_back(gpu ? 0 : f.tensor ? f.tensor.item() : f.number);
+  }
+  if (on_gpu.empty()) return values;
+  const auto n = int64_t(on_gpu.size());
+  const Tensor together = figures[on_gpu[0]].tensor.context().empty({n}, DType::f64);
+  for (int64_t i = 0; i < n; ++i) together.slice(0, i, i + 1).copy_from(figures[on_gpu[size_t(i)]].tensor.to(DType::f64).reshape({1}));
+  const auto read = together.values<double>();
+  for (size_t i = 0; i < on_gpu.size(); ++i) values[on_gpu[i]] = read[i];
+  return values;
+}
+
 std::filesystem::path model_path(const std::filesystem::path& path, bool best) {
   if (!RunDirectory::exists(path)) return path;
   const auto checkpoint = best ? RunDirectory::best(path) : RunDirectory::last(path);

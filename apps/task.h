@@ -14,9 +14,19 @@
 
 namespace alinea {
 
+/// A number for the log: known, or one element of a tensor (none: 0), which on a GPU is read when the whole step has been handed over.
+struct Figure {
+  Figure(double value) : number(value) {}
+  Figure(Tensor value) : tensor(std::move(value)) {}
+  double number = 0;
+  Tensor tensor;
+};
+/// All of them; waits once, if one is on a GPU.
+std::vector<double> read_figures(const std::vector<Figure>& figures);
+
 struct BatchLoss {
   Variable total;
-  std::vector<double> terms;  // of Task::terms(), for the log
+  std::vector<Figure> terms;  // of Task::terms()
   int64_t tokens = 0;         // target tokens learnt from
 };
 

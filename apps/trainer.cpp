@@ -42,29 +42,43 @@ Trainer::StepResult Trainer::train_step() {
   const RandomKey key = RandomKey{uint64_t(config_.seed)}.child("dropout").child(uint64_t(step_));
   optimizer_->zero_grad();
   const double share = 1.0 / double(config_.accumulate * processes_.size());
-  r.terms.resize(task_->terms().size());
+  std::vector<Figure> figures;                              // of every part: its loss and its terms
   for (int64_t part = 0; part < config_.accumulate; ++part) {
     Tape tape;
     const int64_t number = part * processes_.size() + processes_.rank();
     const BatchLoss loss = task_->next_loss(Pass{&tape, key.child(uint64_t(number)), true, step_});
-    r.loss += share * loss.total.value().item();
-    for (size_t i = 0; i < r.terms.size(); ++i) r.terms[i] += share * loss.terms[i];
+    figures.emplace_back(loss.total.value());
+    figures.insert(figures.end(), loss.terms.begin(), loss.terms.end());
     r.tokens += loss.tokens;
     if (part + 1 == config_.accumulate) exchange_->listen(tape);
     tape.backward(loss.total, share);
   }
   exchange_->finish();
-  this->share(r);
   ++step_;
-  r.gradient_norm = optimizer_->gradient_norm();
+  const Tensor norm = optimizer_->gradient_norm();
+  figures.emplace_back(norm);
+  read(r, figures, share);
   // Loss and gradients have been added up over the processes: all of them decide alike.
   if (std::isfinite(r.loss) && std::isfinite(r.gradient_norm)) {
     skipped_in_a_row_ = 0;
-    optimizer_->step(rate(), step_ - skipped_, r.gradient_norm);
+    optimizer_->step(rate(), step_ - skipped_, norm);
   } else {
     skip_or_stop(r);
   }
   return r;
+}
+
+// The one place of a step that waits for a GPU.
+void Trainer::read(StepResult& r, const std::vector<Figure>& figures, double share) {
+  const std::vector<double> values = read_figures(figures);
+  r.terms.resize(task_->terms().size());
+  const size_t each = 1 + r.terms.size();
+  for (size_t part = 0; part + each < values.size(); part += each) {
+    r.loss += share * values[part];
+    for (size_t i = 0; i < r.terms.size(); ++i) r.terms[i] += share * values[part + 1 + i];
+  }
+  r.gradient_norm = values.back();
+  this->share(r);
 }
 
 // What a step gave, over all processes.

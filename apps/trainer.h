@@ -33,6 +33,7 @@ class Trainer {
     int64_t tokens = 0;
   };
   StepResult train_step();
+  void read(StepResult& result, const std::vector<Figure>& figures, double share);
   void share(StepResult& result);
   double rate() const { return config_.optimizer.lr * config_.schedule.factor(step_, config_.steps); }
   void log(RunDirectory& directory) const;

@@ -74,11 +74,11 @@ void S2TTransformer::regularise(S2TLoss& loss, const std::vector<Variable>& alig
     lags.push_back(weights.latency_metric == "DAL" ? differentiable_average_lagging(delay, columns, batch.target_lengths)
                                                    : average_lagging(delay, columns, batch.target_lengths));
     const Variable var = scale(mean(alignment_variance(alpha, columns, batch.target_lengths)), seconds * seconds / layers);
-    loss.variance += var.value().item();
+    loss.variance = loss.variance ? add(Variable(loss.variance), Variable(var.value())).value() : var.value();
     if (weights.variance != 0) loss.total = add(loss.total, scale(var, weights.variance));
   }
   const Variable lag = scale(mean(head_pool(concat(lags, 1), pooling_named(weights.latency_pooling))), seconds);
-  loss.latency = lag.value().item();
+  loss.latency = lag.value();
   if (weights.latency != 0) loss.total = add(loss.total, scale(lag, weights.latency));
 }
 
@@ -91,10 +91,10 @@ S2TLoss S2TTransformer::loss(const S2TBatch& batch, CrossAttention cross, const 
   const int64_t rows = batch.labels.count();
   S2TLoss loss;
   loss.total = cross_entropy(reshape(decoded.logits, {rows, config_.target_words}), batch.labels.reshape({rows}), CrossEntropy{.smoothing = weights.smoothing});
-  loss.cross_entropy = loss.total.value().item();
+  loss.cross_entropy = loss.total.value();
   if (weights.frame > 0 && encoded.states.needs_grad()) {
     const Variable frame = encoder_loss(batch, encoded.states, pass.tape);
-    loss.frame = frame.value().item();
+    loss.frame = frame.value();
     loss.total = add(loss.total, scale(frame, weights.frame));
   }
   if (needs_target_length())

@@ -35,7 +35,7 @@ struct LossConfig {
 
 struct S2TLoss {
   Variable total;
-  double cross_entropy = 0, frame = 0, latency = 0, variance = 0;
+  Tensor cross_entropy, frame, latency, variance;           // one number each, or none; reading them waits for the device
 };
 
 enum class CrossAttention { full, monotonic, waitk };

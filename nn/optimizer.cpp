@@ -1,7 +1,5 @@
 #include "nn/optimizer.h"
 
-#include <cmath>
-
 namespace alinea {
 
 namespace {
@@ -31,13 +29,14 @@ Optimizer::Optimizer(FlatParameters& parameters, const OptimizerConfig& config)
   }
 }
 
-double Optimizer::gradient_norm() const { return std::sqrt(sum_of_squares(parameters_.grads)); }
+Tensor Optimizer::gradient_norm() const { return l2_norm(parameters_.grads); }
 
-void Optimizer::step(double lr, int64_t step, double norm) {
+void Optimizer::step(double lr, int64_t step, const Tensor& norm) {
+  const Tensor scale = clip_scale(norm, config_.clip, DType::f32);
   for (const Group& g : groups_) {
     const AdamW options{.lr = lr * g.lr_factor, .beta1 = config_.beta1, .beta2 = config_.beta2, .eps = config_.eps, .weight_decay = g.weight_decay,
                         .decoupled = config_.name == "adamw", .step = step};
-    adamw_step(options, parameters_.values, parameters_.grads, moment1, moment2, clip_scale(norm, config_.clip), g.begin, g.end);
+    adamw_step(options, parameters_.values, parameters_.grads, moment1, moment2, scale, g.begin, g.end);
   }
 }
 

@@ -31,10 +31,11 @@ class Optimizer {
   Optimizer(FlatParameters& parameters, const OptimizerConfig& config);
 
   void zero_grad() { parameters_.grads.zero(); }
-  /// √Σ g² over all parameters.
-  double gradient_norm() const;
-  /// One update with learning rate lr (the schedule's), step counted from 1; `norm` from gradient_norm() decides the clipping.
-  void step(double lr, int64_t step, double norm);
+  /// √Σ g² over all parameters, f64 {}. On a GPU it need not be waited for: step() reads it there.
+  Tensor gradient_norm() const;
+  /// One update with learning rate lr (the schedule's), step counted from 1; `norm` from gradient_norm() decides the clipping. Weights and moments
+  /// stay as they are where the norm is NaN or infinite.
+  void step(double lr, int64_t step, const Tensor& norm);
 
   Tensor moment1, moment2;                                  // flat, like the parameters
 

@@ -152,7 +152,7 @@ Step adamw(Context& c) {
   constexpr int64_t n = 80 * 500 * 500;
   auto s = std::make_shared<State>(State{normals(c, {n}, 0), normals(c, {n}, 1), c.zeros({n}, DType::f32), c.zeros({n}, DType::f32)});
   return [s] {
-    adamw_step(s->options, s->p, s->g, s->m, s->v, 1, 0, n);
+    adamw_step(s->options, s->p, s->g, s->m, s->v, {}, 0, n);
     ++s->options.step;
   };
 }

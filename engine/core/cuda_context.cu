@@ -7,6 +7,7 @@
 
 #include "engine/blas/cuda_gemm.h"
 #include "engine/core/cuda.cuh"
+#include "engine/core/cuda_staging.h"
 #include "engine/core/device.h"
 
 namespace alinea {
@@ -94,8 +95,8 @@ class CudaContext final : public Context {
   void zero(void* p, int64_t bytes) override {
     if (bytes > 0) check(cudaMemsetAsync(p, 0, size_t(bytes), stream()), "zeroing a tensor");
   }
-  // Host memory may be freed or changed as soon as these return, so both wait.
-  void copy_from_host(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes, cudaMemcpyHostToDevice), synchronize(); }
+  void copy_from_host(void* to, const void* from, int64_t bytes) override { staging_.copy(to, from, bytes, stream()); }
+  /// Waits: the values are read as soon as it returns.
   void copy_to_host(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes, cudaMemcpyDeviceToHost), synchronize(); }
   void copy_within(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes, cudaMemcpyDeviceToDevice); }
 
@@ -128,6 +129,7 @@ class CudaContext final : public Context {
   cudaStream_t stream_ = nullptr;
   cublasHandle_t cublas_ = nullptr;
   cudaMemPool_t pool_ = nullptr;
+  cuda::Staging staging_;
   std::atomic<Precision> precision_ = Precision::fp32;       // of f32 products
   std::atomic<int64_t> live_ = 0, peak_ = 0;
 };

@@ -13,7 +13,7 @@ struct Parcel {
   V values[size];
 };
 
-/// The values as a tensor of the context, none for no values. Few travel in launches; many are copied, which waits.
+/// The values as a tensor of the context, none for no values. Few travel in launches; many are copied.
 template <class V>
 Tensor upload(Context& context, const std::vector<V>& values) {
   constexpr int64_t most_launches = 8;

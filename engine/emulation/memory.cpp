@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
+#include <vector>
 
 namespace alinea::emulation {
 
@@ -102,7 +104,64 @@ Arena& arena() {
 
 }  // namespace
 
-Access::Access() { arena().open(); }
+namespace {
+
+// Copies out of pinned memory, in order.
+struct PutOff {
+  struct Copy {
+    void* to;
+    const void* from;
+    size_t bytes;
+  };
+  std::deque<Copy> copies;
+  int64_t done = 0;
+  std::vector<std::pair<const char*, size_t>> pinned;
+  std::recursive_mutex mutex;
+};
+
+PutOff& put_off() {
+  static auto* p = new PutOff;
+  return *p;
+}
+
+}  // namespace
+
+void* allocate_pinned(size_t bytes) {
+  std::lock_guard lock(put_off().mutex);
+  auto* p = static_cast<char*>(std::malloc(bytes));
+  if (p) put_off().pinned.emplace_back(p, bytes);
+  return p;
+}
+
+void copy_in(void* to, const void* from, size_t bytes) {
+  PutOff& all = put_off();
+  std::lock_guard lock(all.mutex);
+  const auto* first = static_cast<const char*>(from);
+  const bool pinned = std::any_of(all.pinned.begin(), all.pinned.end(), [&](const auto& p) { return p.first <= first && first + bytes <= p.first + p.second; });
+  if (pinned) return all.copies.push_back({to, from, bytes});
+  const Access access;
+  std::memcpy(to, from, bytes);
+}
+
+int64_t copies_put_off() {
+  std::lock_guard lock(put_off().mutex);
+  return put_off().done + std::ssize(put_off().copies);
+}
+
+bool finish_copies(int64_t number) {
+  PutOff& all = put_off();
+  std::lock_guard lock(all.mutex);
+  if (all.done >= number) return false;
+  arena().open();
+  for (; all.done < number; ++all.done, all.copies.pop_front()) std::memcpy(all.copies.front().to, all.copies.front().from, all.copies.front().bytes);
+  arena().close();
+  return true;
+}
+
+Access::Access() {
+  finish_copies(copies_put_off());
+  arena().open();
+}
 Access::~Access() { arena().close(); }
 
 void* allocate(size_t bytes) {

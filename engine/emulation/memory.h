@@ -9,7 +9,7 @@ namespace alinea::emulation {
 
 inline constexpr size_t device_bytes = size_t(16) << 30;     // addresses; pages are taken when touched
 
-/// While one lives, device memory can be read and written.
+/// While one lives, device memory can be read and written. What was put off is done first.
 class Access {
  public:
   Access();
@@ -21,6 +21,16 @@ void* allocate(size_t bytes);                                // nullptr when no 
 void release(void* p);
 size_t bytes_used();
 size_t bytes_reserved();                                     // the largest sum so far
+
+/// Memory of the host that copies to the device may be put off from.
+void* allocate_pinned(size_t bytes);
+/// A copy to the device. From pinned memory it takes place as late as it may, when device memory is next used or its event waited for: whoever
+/// writes to the source too early sees it.
+void copy_in(void* to, const void* from, size_t bytes);
+/// Copies put off so far, done and not done; and doing them up to such a number, which says whether there was one to do.
+int64_t copies_put_off();
+bool finish_copies(int64_t number);
+
 /// Empty, or which piece of memory something was written beside.
 std::string damaged_guard();
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <atomic>
 #include <map>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace {
 cudaError_t last = cudaSuccess;
 std::string launch_problem;                                  // of the last cudaErrorLaunchFailure or cudaErrorInvalidValue
 std::map<const void*, size_t> shared_allowed;
+std::atomic<int64_t> waited = 0;
 
 cudaError_t failed(cudaError_t error, std::string problem) {
   launch_problem = std::move(problem);
@@ -68,7 +70,8 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+  if (kind == cudaMemcpyHostToDevice) return alinea::emulation::copy_in(to, from, bytes), cudaSuccess;
   const alinea::emulation::Access access;
   std::memcpy(to, from, bytes);
   return cudaSuccess;
@@ -79,6 +82,32 @@ cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
   std::memset(p, value, bytes);
   return cudaSuccess;
 }
+
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
+  *p = alinea::emulation::allocate_pinned(bytes);
+  return *p ? cudaSuccess : last = cudaErrorMemoryAllocation;
+}
+
+struct CUevent_st {
+  int64_t copies = 0;                                        // that were put off before it
+};
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return *event = new CUevent_st, cudaSuccess; }
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) { return event->copies = alinea::emulation::copies_put_off(), cudaSuccess; }
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  waited += alinea::emulation::finish_copies(event->copies);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  alinea::emulation::finish_copies(alinea::emulation::copies_put_off());
+  ++waited;
+  return cudaSuccess;
+}
+
+int64_t alinea::emulation::waits() { return waited; }
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *total = alinea::emulation::device_bytes;

@@ -1,10 +1,10 @@
 #include "engine/ops/adamw.h"
 
+#include <numeric>
 #include <vector>
 
 #include "engine/core/device.h"
-#include "engine/ops/adamw_step.h"
-#include "engine/ops/cuda_kernels.h"
+#include "engine/ops/cuda_adamw.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -23,9 +23,11 @@ ALINEA_INLINE V root(V x) {
 
 template <class T>
 ALINEA_KERNEL void step_range(const AdamWBuffers<T> a, const AdamWStep<T> s, int64_t begin, int64_t end) {
+  const T scale = a.grad_scale ? *a.grad_scale : T(1);
+  if (scale != scale) return;
   for (int64_t i = begin; i < end; i += lanes<T>) {
     const int64_t rest = end - i;
-    Vec<T> p = load_up_to(a.p + i, rest), g = load_up_to(a.g + i, rest) * s.grad_scale + p * s.penalty;
+    Vec<T> p = load_up_to(a.p + i, rest), g = load_up_to(a.g + i, rest) * scale + p * s.penalty;
     Vec<T> m = load_up_to(a.m + i, rest), v = load_up_to(a.v + i, rest);
     m += (g - m) * s.rest1;
     v = v * s.beta2 + g * g * s.rest2;
@@ -82,7 +84,7 @@ std::array<Tensor, 3> AdamW::forward(const Tensor& parameter, const Tensor& grad
   for (Tensor& t : y) t = parameter.context().empty(parameter.shape(), parameter.dtype());
   with_float(parameter.dtype(), "adamw", [&]<class T>() {
     const AdamWBuffers<T> b{parameter.data<T>(), gradient.data<T>(), moment1.data<T>(), moment2.data<T>(), y[0].data<T>(), y[1].data<T>(), y[2].data<T>()};
-    const AdamWStep<T> s = step_of<T>(*this, 1);
+    const AdamWStep<T> s = step_of<T>(*this);
     on_device(
         parameter, [&] { parallel_for(parameter.count(), 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); }); },
         [&] { cuda::adamw(parameter.context(), s, b, parameter.count()); });
@@ -90,34 +92,46 @@ std::array<Tensor, 3> AdamW::forward(const Tensor& parameter, const Tensor& grad
   return y;
 }
 
-void adamw_step(const AdamW& options, const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2, double grad_scale,
+void adamw_step(const AdamW& options, const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2, const Tensor& grad_scale,
                 int64_t begin, int64_t end) {
   check(parameter, gradient, moment1, moment2);
+  same_device("adamw", parameter, grad_scale);
+  require(!grad_scale || grad_scale.count() == 1, "adamw: the scale of the gradient is {}; it must be one number", grad_scale.shape());
   require(begin >= 0 && begin <= end && end <= parameter.count(), "adamw: the range {} ... {} does not lie in {} elements", begin, end, parameter.count());
   with_float(parameter.dtype(), "adamw", [&]<class T>() {
     T *p = parameter.data<T>() + begin, *m = moment1.data<T>() + begin, *v = moment2.data<T>() + begin;
-    const AdamWBuffers<T> b{p, gradient.data<T>() + begin, m, v, p, m, v};
-    const AdamWStep<T> s = step_of<T>(options, grad_scale);
+    const AdamWBuffers<T> b{p, gradient.data<T>() + begin, m, v, p, m, v, grad_scale ? grad_scale.data<T>() : nullptr};
+    const AdamWStep<T> s = step_of<T>(options);
     on_device(
         parameter, [&] { parallel_for(end - begin, 32768, [&](int64_t first, int64_t last) { step_range(b, s, first, last); }); },
         [&] { cuda::adamw(parameter.context(), s, b, end - begin); });
   });
 }
 
-double sum_of_squares(const Tensor& x) {
+Tensor l2_norm(const Tensor& x) {
+  const Tensor norm = x.context().empty({}, DType::f64);
   auto on_cpu = [&] {
     constexpr int64_t block = 16384;
     const int64_t blocks = (x.count() + block - 1) / block;
     std::vector<double> sums(size_t(blocks), 0.0);
-    with_float(x.dtype(), "sum_of_squares", [&]<class T>() {
+    with_float(x.dtype(), "l2_norm", [&]<class T>() {
       const T* p = x.data<T>();
       parallel_for(blocks, 2, [&](int64_t first, int64_t last) { square_blocks(p, x.count(), block, sums.data(), first, last); });
     });
-    double total = 0;
-    for (const double s : sums) total += s;
-    return total;
+    *norm.data<double>() = std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
   };
-  return on_device(x, on_cpu, [&] { return cuda::sum_of_squares(x); });
+  on_device(x, on_cpu, [&] { cuda::l2_norm(x, norm); });
+  return norm;
+}
+
+Tensor clip_scale(const Tensor& norm, double max_norm, DType dtype) {
+  const Tensor scale = norm.context().empty({}, dtype);
+  with_float(dtype, "clip_scale", [&]<class T>() {
+    const double* from = norm.data<double>();
+    T* to = scale.data<T>();
+    on_device(norm, [&] { *to = T(clip_scale(*from, max_norm)); }, [&] { cuda::clip_scale(norm.context(), from, max_norm, to); });
+  });
+  return scale;
 }
 
 }  // namespace alinea

@@ -1,6 +1,6 @@
 // Adam and AdamW over flat buffers, and what clipping the gradient by its norm needs.
 #pragma once
-#include <algorithm>
+#include <limits>
 
 #include "engine/ops/op.h"
 
@@ -21,15 +21,22 @@ struct AdamW {
 };
 
 /// One step in place on elements begin … end-1 of four contiguous tensors with equal counts (a flat buffer; each parameter group is a
-/// range with options of its own). The gradient is read as grad_scale · gradient (clipping, averaging), and left as it is.
-void adamw_step(const AdamW& options, const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2, double grad_scale,
+/// range with options of its own). The gradient is read as grad_scale · gradient (clipping, averaging), and left as it is. grad_scale: one
+/// element of the parameters' dtype, where they lie (on a GPU nobody waits for it); none: 1; NaN: nothing is changed.
+void adamw_step(const AdamW& options, const Tensor& parameter, const Tensor& gradient, const Tensor& moment1, const Tensor& moment2, const Tensor& grad_scale,
                 int64_t begin, int64_t end);
 
-/// Σ x², added in double in blocks of a fixed size, so that the sum does not depend on the number of threads.
-double sum_of_squares(const Tensor& x);
+/// √Σ x², f64 {}, where x lies. The sum is added in double in blocks of a fixed size, so that it does not depend on the number of threads.
+Tensor l2_norm(const Tensor& x);
 
 /// Factor that brings a gradient of this norm to at most max_norm, as PyTorch's clip_grad_norm_: min(1, max_norm / (norm + 1e-6)).
-/// max_norm 0 means no clipping.
-inline double clip_scale(double norm, double max_norm) { return max_norm == 0 ? 1 : std::min(1.0, max_norm / (norm + 1e-6)); }
+/// max_norm 0 means no clipping. NaN for a norm that is NaN or infinite: such a gradient teaches nothing.
+constexpr double clip_scale(double norm, double max_norm) {
+  if (!(norm <= std::numeric_limits<double>::max())) return std::numeric_limits<double>::quiet_NaN();
+  const double scale = max_norm / (norm + 1e-6);
+  return max_norm == 0 || scale > 1 ? 1 : scale;
+}
+/// The same of l2_norm()'s tensor, as adamw_step() takes it.
+Tensor clip_scale(const Tensor& norm, double max_norm, DType dtype);
 
 }  // namespace alinea

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "engine/core/random.h"
-#include "engine/ops/adamw_step.h"
 #include "engine/ops/broadcast_axes.h"
 #include "engine/ops/matmul.h"
 
@@ -46,11 +45,6 @@ void layer_norm(const NormForward& a, double eps);
 void layer_norm_backward(const NormBackward& a);
 void group_norm(const NormForward& a, int64_t groups, double eps);
 void group_norm_backward(const NormBackward& a, int64_t groups);
-
-// adamw.cu; buffers of n elements.
-template <class T>
-void adamw(Context& context, const AdamWStep<T>& step, const AdamWBuffers<T>& buffers, int64_t n);
-double sum_of_squares(const Tensor& x);                      // waits for the sum
 
 // avg_pool_time.cu
 void avg_pool_time(const Tensor& x, int64_t ratio, const std::vector<int32_t>& lengths, const Tensor& y);

@@ -143,12 +143,32 @@ TEST_CASE("cuda: emulation: writes outside a tensor are refused, reads give NaN"
   CHECK(std::isnan(result(reads_beyond_the_end)[n - 1]));
 }
 
+TEST_CASE("cuda: emulation: copies from pinned memory come late, those of tensors do not wait and come whole") {
+  void* pinned = nullptr;
+  check(cudaHostAlloc(&pinned, 4, cudaHostAllocDefault), "test");
+  auto* number = static_cast<int32_t*>(pinned);
+  const Tensor x = Context::cuda().empty({1}, DType::i32);
+  const int64_t before = emulation::waits();
+  *number = 1;
+  check(cudaMemcpyAsync(x.data<int32_t>(), pinned, 4, cudaMemcpyHostToDevice, stream_of(x.context())), "test");
+  *number = 2;                                               // too early
+  CHECK(emulation::waits() == before);
+  CHECK(x.values<int32_t>()[0] == 2);
+  CHECK(emulation::waits() == before + 1);
+  std::vector<int32_t> v{3};
+  const Tensor y = Context::cuda().from(v.data(), {1});
+  v[0] = 4;
+  CHECK(emulation::waits() == before + 1);
+  CHECK(y.values<int32_t>()[0] == 3);
+}
+
 TEST_CASE("cuda: launches that no GPU takes are refused") {
   Context& gpu = Context::cuda();
   const Tensor x = numbers();
-  auto run = [&](dim3 blocks, dim3 threads, size_t shared) { launch(gpu, "test", blocks, threads, shared, dynamic_shared, x.data<double>(), x.data<double>()); };
+  auto run = [&](Blocks blocks, dim3 threads, size_t shared) { launch(gpu, "test", blocks, threads, shared, dynamic_shared, x.data<double>(), x.data<double>()); };
   CHECK_THROWS_AS(run(1, 1025, 0), Error);
-  CHECK_THROWS_AS(run(dim3(1, 70000), 32, 0), Error);
+  CHECK_THROWS_AS(run(Blocks(1, 70000), 32, 0), Error);
+  CHECK_THROWS_AS(run((int64_t(1) << 32) + 1, 32, 0), Error);
   CHECK_THROWS_AS(run(1, 32, 200 << 10), Error);
   CHECK_NOTHROW(run(1, n, 100 << 10));
   CHECK_NOTHROW(run(0, n, 0));
