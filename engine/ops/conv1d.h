@@ -12,6 +12,7 @@ namespace alinea {
 /// Rows of x are neighbours in memory, so the window of one output row is K · C adjacent numbers and no im2col is needed: every
 /// m-th window, m = ⌈K / stride⌉, is a row of a matrix with row step m · stride · C ≥ K · C. That makes m products with the whole
 /// window as inner dimension; a long kernel over few rows is cut into blocks of taps, one set of products each.
+/// Groups of few channels go another way (narrow_conv.h), and dx is then itself a convolution, of g' with the taps from the last to the first.
 /// x and weight: contiguous. Keeps x, weight; for relu y, for gelu h. Errors (usage): sizes that don't fit, an input shorter than the kernel.
 struct Conv1d {
   int64_t stride = 1, pad_left = 0, pad_right = 0, groups = 1;

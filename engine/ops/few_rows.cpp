@@ -89,6 +89,7 @@ ALINEA_INLINE void block(const Product<T, W>& p, int64_t r, int64_t o, int64_t s
   }
 }
 
+// R rows of the outputs begin … end - 1: pages side by side, each from its first output to its last; then what fills no whole set of pages.
 template <int R, class T, class W>
 ALINEA_INLINE void some_rows(const Product<T, W>& p, int64_t r, int64_t begin, int64_t end) {
   constexpr int N = streams<R>;

@@ -1,5 +1,5 @@
 // Convolution over time whose groups have few channels, as the one that gives wav2vec 2.0 its positions: too narrow for a BLAS product, whose
-// packing would cost more than the product. The windows stay where they are, as overlapping rows, and meet weights that lie in the cache.
+// packing would cost more than the product. Formula and gradients: conv1d.h. The windows stay where they are, as overlapping rows, and meet weights that lie in the cache.
 #pragma once
 #include <cstdint>
 
