@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -81,14 +82,14 @@ class CpuContext final : public Context {
 
  private:
   static constexpr int64_t huge = 4 << 20;
-  // Few size classes, so that blocks of neighbouring batch lengths serve each other: 8 steps per power of two, 2 MiB multiples above 4 MiB.
+  // Few size classes, so that blocks of neighbouring batch lengths serve each other: 8 steps per power of two, but from 4 MiB on no step below
+  // 2 MiB (a page) and none above 4 MiB, so that a buffer of all weights wastes little.
   static int64_t rounded(int64_t bytes) {
     if (bytes <= 1024) return std::max<int64_t>(64, (bytes + 63) / 64 * 64);
     int64_t step = 64;
     while (step * 16 <= bytes) step *= 2;
-    if (bytes >= huge) step = std::max<int64_t>(step, 2 << 20);
-    const int64_t size = (bytes + step - 1) / step * step;
-    return size >= huge ? (size + (2 << 20) - 1) >> 21 << 21 : size;
+    if (bytes >= huge) step = std::clamp<int64_t>(step, 2 << 20, 4 << 20);
+    return (bytes + step - 1) / step * step;
   }
   void trim() {
     for (const auto& [size, p] : free_) std::free(p);

@@ -122,7 +122,7 @@ Tensor Elementwise<F>::forward(const Tensor& x, Saved* kept) const {
   const Tensor y = x.context().empty(x.shape(), x.dtype());
   on_device(x, [&] { cpu::apply(f, x, y); }, [&] { cuda::apply(f, x, y); });
   if (kept && F::keep != math::Keep::neither) kept->read_by_slope = F::keep == math::Keep::input ? x : y;
-  if (kept && F::keep == math::Keep::input) leave_recipe(y, [op = *this, x] { return op.forward(x, nullptr); });
+  if (kept && F::keep == math::Keep::input) leave_recipe(y, [op = *this, make = kept->read_by_slope.source()] { return op.forward(make(), nullptr); });
   return y;
 }
 
@@ -130,8 +130,8 @@ template <class F>
 Grads<1> Elementwise<F>::backward(Saved&& kept, Tensor&& g, const Needs<1>& need) const {
   if (!need[0] || std::is_same_v<F, math::AddScalar>) return {std::move(g)};
   g = g.compact();
-  const Tensor d = in_place_of(g);
-  on_device(g, [&] { cpu::apply_slope(f, kept.read_by_slope, g, d); }, [&] { cuda::apply_slope(f, kept.read_by_slope, g, d); });
+  const Tensor d = in_place_of(g), v = kept.read_by_slope.take();
+  on_device(g, [&] { cpu::apply_slope(f, v, g, d); }, [&] { cuda::apply_slope(f, v, g, d); });
   return {d};
 }
 

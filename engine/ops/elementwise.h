@@ -3,6 +3,7 @@
 #pragma once
 #include "engine/ops/elementwise_math.h"
 #include "engine/ops/op.h"
+#include "engine/ops/recipe.h"
 
 namespace alinea {
 
@@ -11,7 +12,7 @@ template <class F>
 struct Elementwise {
   F f{};
   struct Saved {
-    Tensor read_by_slope;
+    KeptInput read_by_slope;
   };
   Tensor forward(const Tensor& x, Saved* kept) const;
   Grads<1> backward(Saved&& kept, Tensor&& g, const Needs<1>& need) const;

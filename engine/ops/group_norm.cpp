@@ -5,6 +5,7 @@
 
 #include "engine/core/device.h"
 #include "engine/ops/cuda_kernels.h"
+#include "engine/ops/recipe.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -145,6 +146,7 @@ Tensor GroupNorm::forward(const Tensor& x, const Tensor& weight, const Tensor& b
   if (kept && (kept->needs[0] || kept->needs[1])) {
     kept->x = x, kept->mean = mean, kept->rstd = rstd;
     if (kept->needs[0]) kept->weight = weight;
+    leave_recipe(y, [op = *this, x, weight, bias] { return op.forward(x, weight, bias, nullptr); });
   }
   return y;
 }

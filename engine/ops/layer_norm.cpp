@@ -5,6 +5,7 @@
 
 #include "engine/core/device.h"
 #include "engine/ops/cuda_kernels.h"
+#include "engine/ops/recipe.h"
 #include "engine/ops/row.h"
 
 namespace alinea {
@@ -159,7 +160,9 @@ Tensor LayerNorm::forward(const Tensor& x, const Tensor& weight, const Tensor& b
     kept->mean = x.context().empty(Shape{x.shape().rows()}, x.dtype());
     kept->rstd = x.context().empty(Shape{x.shape().rows()}, x.dtype());
   }
-  return normalise(x, {}, {}, weight, bias, kept ? kept->mean : Tensor(), kept ? kept->rstd : Tensor(), eps, "layer_norm");
+  const Tensor y = normalise(x, {}, {}, weight, bias, kept ? kept->mean : Tensor(), kept ? kept->rstd : Tensor(), eps, "layer_norm");
+  if (kept && kept->x) leave_recipe(y, [op = *this, x, weight, bias] { return op.forward(x, weight, bias, nullptr); });
+  return y;
 }
 
 Grads<3> LayerNorm::backward(Saved&& kept, Tensor&& g, const Needs<3>& need) const {
@@ -181,6 +184,7 @@ std::array<Tensor, 2> ResidualLayerNorm::forward(const Tensor& x, const Tensor& 
     kept->rstd = x.context().empty(Shape{x.shape().rows()}, x.dtype());
   }
   const Tensor y = normalise(x, residual, sum, weight, bias, kept ? kept->mean : Tensor(), kept ? kept->rstd : Tensor(), eps, "residual_layer_norm");
+  if (kept && kept->sum) leave_recipe(y, [norm = LayerNorm{eps}, sum, weight, bias] { return norm.forward(sum, weight, bias, nullptr); });
   return {sum, y};
 }
 

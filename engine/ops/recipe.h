@@ -1,6 +1,7 @@
-// Keeping less for backward. The output of an activation is often an input that the next product keeps for its weight's gradient, although the
-// activation keeps its own input, from which the output can be made again: then one of the two is enough. The maker leaves a recipe on its
-// output, the product keeps the recipe and follows it once, in backward. The values are the same to the bit.
+// Keeping less for backward. The output of an activation or a norm is often an input that the next op keeps, a product for its weight's
+// gradient or an activation for its slope, although the maker keeps its own input, from which the output can be made again: then one of the
+// two is enough. The maker leaves a recipe on its output, the next op keeps the recipe and follows it once, in backward. The values are the
+// same to the bit.
 #pragma once
 #include <functional>
 

@@ -3,6 +3,8 @@
 
 #include "autograd/dropout.h"
 #include "autograd/elementwise.h"
+#include "autograd/group_norm.h"
+#include "autograd/layer_norm.h"
 #include "autograd/matmul.h"
 
 using namespace alinea;
@@ -56,6 +58,41 @@ TEST_CASE("recipes: the input of a product is made again in backward, to the bit
     CHECK(lean.gradients == full.gradients);
     CHECK(lean.kept == hidden);
     CHECK(full.kept == 2 * hidden);
+  }
+}
+
+TEST_CASE("recipes: norms keep their input and no output, whoever reads it") {
+  using Norm = std::function<Variable(const Variable&, const Variable&, const Variable&)>;
+  const Norm norms[] = {
+      [](const Variable& x, const Variable& w, const Variable& b) { return group_norm(x, 8, w, b); },
+      [](const Variable& x, const Variable& w, const Variable& b) { return layer_norm(x, w, b); },
+      [](const Variable& x, const Variable& w, const Variable& b) { return residual_layer_norm(x, x, w, b).y; },
+  };
+  const Values v{normals({2, 64, 16}, 1), normals({16}, 2), normals({16}, 3), normals({8, 16}, 4)};
+  // linear(gelu(norm(x))); with `copied`, what gelu and the product read are other tensors, which nobody can make again.
+  const auto run = [&](const Norm& norm, bool copied) {
+    Outcome out;
+    Tape tape;
+    const Variable x = tape.watch(v.x), weight = tape.watch(v.inner), bias = tape.watch(v.bias), outer = tape.watch(v.outer);
+    const int64_t before = v.x.context().memory().live;
+    Variable y;
+    {
+      Variable h = norm(x, weight, bias);
+      if (copied) h = add_scalar(h, 0);
+      h = gelu(h);
+      if (copied) h = add_scalar(h, 0);
+      y = linear(h, outer, Variable());
+    }
+    out.kept = v.x.context().memory().live - before;
+    tape.backward(std::span(&y, 1), {normals(y.shape(), 9)});
+    for (const Variable& input : {x, weight, bias, outer})
+      for (const float g : tape.grad(input).values<float>()) out.gradients.push_back(g);
+    return out;
+  };
+  for (const Norm& norm : norms) {
+    const Outcome lean = run(norm, false), full = run(norm, true);
+    CHECK(lean.gradients == full.gradients);
+    CHECK(full.kept - lean.kept == 2 * v.x.bytes());
   }
 }
 
