@@ -1,5 +1,6 @@
 // Matrix product behind one signature, row-major: C = alpha · op(A) · op(B) + beta · C,  op(A) [m, k], op(B) [k, n], C [m, n].
-// Backends: OpenBLAS (loaded when first needed), cuBLAS, and plain loops, the check of the other two.
+// Backends: on the CPU packed blocks (packed_product.h) where it has AVX-512, else OpenBLAS (loaded when first needed); cuBLAS on a GPU; and plain
+// loops, the check of the others.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -36,7 +37,7 @@ void gemm(Context& context, const Gemm& g, const T* a, const T* b, T* c);
 template <class T>
 void gemm_plain(const Gemm& g, const T* a, const T* b, T* c);
 
-/// What runs on this machine: library, kernel (core type), how it was chosen.
+/// What multiplies on this machine's CPU: ours, or the library, its kernel (core type) and how that was chosen.
 std::string blas_description();
 
 }  // namespace alinea

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/blas/gemm.h"
+
 namespace alinea {
 
 class OpenBlas {
@@ -21,5 +23,9 @@ class OpenBlas {
 };
 
 const OpenBlas& openblas();
+
+/// As gemm(), pointers on the CPU; the product of processors without AVX-512, whose registers suit OpenBLAS's own kernels best.
+template <class T>
+void openblas_product(const Gemm& g, const T* a, const T* b, T* c);
 
 }  // namespace alinea

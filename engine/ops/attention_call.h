@@ -2,7 +2,7 @@
 #pragma once
 #include "engine/core/parallel.h"
 #include "engine/ops/heads.h"
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -7,7 +7,7 @@
 
 #include "engine/core/random.h"
 #include "engine/ops/softmax_tile.h"
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -9,7 +9,7 @@
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_attention.h"
 #include "engine/ops/softmax_tile.h"
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -5,7 +5,7 @@
 #include "engine/ops/heads.h"
 #include "engine/ops/linear_attention.h"
 #include "engine/ops/softmax_attention.h"
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "engine/core/parallel.h"
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea {
 

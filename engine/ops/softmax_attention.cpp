@@ -7,7 +7,7 @@
 #include "engine/ops/attention_call.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_tile.h"
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -6,7 +6,7 @@
 #include "engine/ops/structured_core.h"
 #include "engine/ops/structured_tile.h"
 #include "engine/ops/structured_walk.h"
-#include "engine/ops/tile.h"
+#include "engine/blas/tile.h"
 
 namespace alinea::structured {
 

@@ -3,8 +3,8 @@
 #include <numeric>
 #include <set>
 
-#include "engine/blas/gemm.h"
 #include "engine/core/random.h"
+#include "engine/core/tensor.h"
 #include "engine/core/vec.h"
 
 using namespace alinea;
@@ -39,23 +39,6 @@ double worst_ulp(F f, G truth, double low, double high, double floor = 1e-30) {
     }
   }
   return worst;
-}
-
-template <class T>
-void check_gemm(Gemm g, double tolerance) {
-  const int64_t pad = 3, rows_a = g.transpose_a ? g.k : g.m, rows_b = g.transpose_b ? g.n : g.k;
-  g.lda = (g.transpose_a ? g.m : g.k) + pad, g.ldb = (g.transpose_b ? g.k : g.n) + pad, g.ldc = g.n + pad;
-  g.step_a = rows_a * g.lda, g.step_b = rows_b * g.ldb, g.step_c = g.m * g.ldc;
-  const auto a = normal<T>(g.batch * g.step_a, 1), b = normal<T>(g.batch * g.step_b, 2);
-  auto c = normal<T>(g.batch * g.step_c, 3), want = c;
-  gemm(Context::cpu(), g, a.data(), b.data(), c.data());
-  gemm_plain(g, a.data(), b.data(), want.data());
-  double worst = 0;
-  for (size_t i = 0; i < c.size(); ++i) worst = std::max(worst, double(std::abs(c[i] - want[i])));
-  CAPTURE(g.m);
-  CAPTURE(g.transpose_a);
-  CAPTURE(g.transpose_b);
-  CHECK(worst <= tolerance);
 }
 
 }  // namespace
@@ -163,17 +146,6 @@ TEST_CASE("random: Philox's published vectors, independent children, fair draws"
   std::array<int, 3> counts{};
   for (int i = 0; i < 30000; ++i) ++counts[size_t(draw.integer(-1, 1) + 1)];
   for (const int n : counts) CHECK(std::abs(n - 10000) < 330);
-}
-
-TEST_CASE("gemm equals plain loops: transposes, odd sizes, row steps, batches, alpha and beta") {
-  for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 1, 1}, {3, 5, 7}, {33, 65, 17}, {130, 70, 257}, {1, 300, 64}, {600, 1, 40}})
-    for (int flags = 0; flags < 4; ++flags)
-      for (const int64_t batch : {1, 3}) {
-        const Gemm g{.transpose_a = bool(flags & 1), .transpose_b = bool(flags & 2), .m = m, .n = n, .k = k, .alpha = 0.5, .beta = flags == 1 ? 0.0 : 1.5,
-                     .batch = batch};
-        check_gemm<float>(g, 1e-4);
-        check_gemm<double>(g, 1e-12);
-      }
 }
 
 TEST_CASE("vec: float functions to a few units in the last place, IEEE at the edges") {

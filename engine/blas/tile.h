@@ -1,11 +1,11 @@
-// Products of small matrices that lie in cache, for kernels that work tile by tile (attention): no packing inside, no threads, any size
-// from a handful of rows. Sizes are padded by the caller: rows to a multiple of 4, columns to whole vectors, with zeros where that matters.
+// Products of small matrices that lie in cache: what attention is made of when it works tile by tile, and the innermost part of the product
+// of large ones (packed_product.h). No packing inside, no threads; any number of rows, whole vectors of columns.
 #pragma once
 #include "engine/core/vec.h"
 
 namespace alinea {
 
-/// Columns of a panel: four vectors, so that a 4 x 4 block of vectors stays in registers.
+/// Columns of a panel: four vectors.
 template <class T>
 constexpr int64_t panel_width = 4 * lanes<T>;
 
@@ -31,9 +31,16 @@ struct TileProduct {
 template <class T>
 void tile_product(const TileProduct<T>& p);
 
+/// Whether this processor has AVX-512: 32 registers of 64 bytes, for which blocks of sums are four vectors wide.
+bool wide_registers();
+
 /// to [rows -> whole fours, whole_vectors(width)] = factor · from, padded with zeros; rows of `from` lie `step` apart.
 template <class T>
 void pack_rows(const T* from, int64_t step, int64_t rows, int64_t width, T factor, T* to);
+
+/// factor · from in panels of panel_width columns, [rows, panel_width] each, one after the other; columns past the last, up to a whole vector, are zero.
+template <class T>
+void pack_panels(const T* from, int64_t step, int64_t rows, int64_t width, T factor, T* to);
 
 /// The transpose in panels: panel j/panel_width holds [width, panel_width] with columns j of `from`'s rows; rows past the last are zero.
 /// Needs ⌈rows / panel_width⌉ · panel_width · whole_vectors(width) elements; panels lie panel_width · width apart.
