@@ -114,9 +114,16 @@ class Worker {
       if (g_.transpose_a) copy_a(a + chunk, count);
       for (int64_t i = 0; i < count; i += together) {
         const T* from = g_.transpose_a ? a_ + i * depth_ : a + (chunk + i) * g_.lda;
+        if (!g_.transpose_a) call_for(from + together * g_.lda, together);
         multiply_rows(std::min(together, count - i), from, c + (chunk + i) * g_.ldc);
       }
     }
+  }
+
+  // The next rows of A on their way to the second-level cache.
+  void call_for(const T* a, int64_t rows) const {
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t l = 0; l < depth_; l += 64 / int64_t(sizeof(T))) __builtin_prefetch(a + i * g_.lda + l, 0, 2);
   }
 
   void multiply_rows(int64_t rows, const T* a, T* c) const {

@@ -77,13 +77,14 @@ ALINEA_KERNEL void scaled(const T* from, int64_t from_step, int64_t rows, int64_
   }
 }
 
-// Row by row, so that memory is read in one stream.
 template <class T>
 ALINEA_KERNEL void panels(const T* from, int64_t step, int64_t rows, int64_t width, T factor, T* to) {
   constexpr int64_t w = panel_width<T>;
   for (int64_t r = 0; r < rows; ++r, from += step)
-    for (int64_t j = 0; j < width; j += lanes<T>)
+    for (int64_t j = 0; j < width; j += lanes<T>) {
+      __builtin_prefetch(from + 4 * step + j);               // short rows far apart are no stream that the processor follows
       store(to + j / w * (w * rows) + r * w + j % w, factor * (j + lanes<T> <= width ? load(from + j) : load_part(from + j, width - j)));
+    }
 }
 
 template <class T>
