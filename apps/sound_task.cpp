@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "apps/ctc_evaluate.h"
-#include "engine/core/files.h"
 #include "models/hub/model_directory.h"
 #include "models/hub/wav2vec2.h"
 
@@ -126,11 +125,9 @@ void SoundTask<Model>::save(const std::filesystem::path& folder) {
   save_model(folder, *model_);
   features_.save(folder);
   tokenizer_->save(folder);
-  GenerationConfig generation = for_language(config_.validation.decoding, *tokenizer_, train_.row(0).tgt_lang);
+  const GenerationConfig decoding = for_language(config_.validation.decoding, *tokenizer_, train_.row(0).tgt_lang);
   const Ends ends = ends_of(*model_);
-  Config file;
-  generation.with_tokens(*generation.decoder_start_token_id, ends.eos, ends.pad).fields(file);
-  write_atomically(folder / "generation_config.json", file.dump());
+  save_generation_config(folder, decoding.with_tokens(*decoding.decoder_start_token_id, ends.eos, ends.pad));
 }
 
 template class SoundTask<SpeechTranslation>;

@@ -5,7 +5,6 @@
 #include "apps/batch.h"
 #include "apps/text_evaluate.h"
 #include "data/tokenizers/subword_tokenizer.h"
-#include "engine/core/files.h"
 #include "models/hub/model_directory.h"
 
 namespace alinea {
@@ -99,10 +98,8 @@ Validation TextTask::validate(int64_t, std::span<const double>) {
 void TextTask::save(const std::filesystem::path& folder) {
   save_model(folder, *model_);
   tokenizer_->save(folder);
-  GenerationConfig generation = for_language(config_.validation.decoding, *tokenizer_, train_.row(0).tgt_lang);
-  Config file;
-  generation.with_tokens(*generation.decoder_start_token_id, model_->config().eos_token, model_->config().pad_token).fields(file);
-  write_atomically(folder / "generation_config.json", file.dump());
+  const GenerationConfig decoding = for_language(config_.validation.decoding, *tokenizer_, train_.row(0).tgt_lang);
+  save_generation_config(folder, decoding.with_tokens(*decoding.decoder_start_token_id, model_->config().eos_token, model_->config().pad_token));
 }
 
 }  // namespace alinea

@@ -31,6 +31,11 @@ struct PolicyConfig {
   }
 };
 
+/// The same of speech.
+struct SpeechSettingNames : SettingNames {
+  const char *input_bins = "input_bins", *stem_layers = "stem.layers", *stem_kernel = "stem.kernel";
+};
+
 struct S2TConfig : TransformerConfig {
   int64_t input_bins = 80;
   StemConfig stem;
@@ -55,13 +60,14 @@ struct S2TConfig : TransformerConfig {
     c.field("feature_padding", feature_padding, "value of a frame of silence, after both");
   }
   /// Refuses impossible sizes by name.
-  void check() const {
-    TransformerConfig::check();
-    require(input_bins > 0, "model: input_bins {} must be positive", input_bins);
+  void check(const SpeechSettingNames& name = {}) const {
+    TransformerConfig::check(name);
+    require(input_bins > 0, "model: {} {} must be positive", name.input_bins, input_bins);
     require(stem.kind == "relu_norm" || stem.kind == "glu" || stem.kind == "conv2d", "model: stem.kind '{}' is not relu_norm, glu or conv2d", stem.kind);
     require(stem.kind != "conv2d" || (stem.kernel % 2 == 1 && stem.channels > 0), "model: stem.kernel {} must be odd and stem.channels {} positive for conv2d",
             stem.kernel, stem.channels);
-    require(stem.layers >= 1 && stem.layers <= 8 && stem.kernel >= 2, "model: stem.layers {} must be 1 … 8 and stem.kernel {} at least 2", stem.layers, stem.kernel);
+    require(stem.layers >= 1 && stem.layers <= 8 && stem.kernel >= 2, "model: {} {} must be 1 … 8 and {} {} at least 2", name.stem_layers, stem.layers,
+            name.stem_kernel, stem.kernel);
     require(encoder_chunk >= 0 && encoder_conv_kernel >= 0, "model: encoder_chunk and encoder_conv_kernel must not be negative");
     require(policy.heads == 1 || policy.heads == heads_of_decoder(), "model: policy.heads {} must be 1 or the decoder's number of heads {}", policy.heads, heads_of_decoder());
     require(policy.pooling >= 1 && policy.depth >= 1 && policy.temperature > 0, "model: policy.pooling and depth must be at least 1, temperature above 0");

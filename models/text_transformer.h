@@ -15,9 +15,9 @@ struct TextConfig : TransformerConfig {
     TransformerConfig::fields(c);
     c.field("share_embeddings", share_embeddings, "one table embeds source and target; needs a joint vocabulary");
   }
-  void check() const {
-    TransformerConfig::check();
-    require(source_words > 2, "model: source_words {} is too small; it counts pad, end and the pieces", source_words);
+  void check(const SettingNames& name = {}) const {
+    TransformerConfig::check(name);
+    require(source_words > 2, "model: {} {} is too small; it counts pad, end and the pieces", name.source_words, source_words);
     require(!share_embeddings || tie_embeddings, "model: share_embeddings needs tie_embeddings: one table embeds the source and the target and is the output layer");
     require(!share_embeddings || source_words == target_words, "model: share_embeddings needs one vocabulary, but source_words is {} and target_words {}; prepare the data with --joint",
             source_words, target_words);

@@ -32,10 +32,16 @@ struct TargetLengthConfig {
     c.field("jitter", jitter, "training stretches real lengths by a random factor of up to this, so that the last position does not give the end away; 1: never");
     c.field("width", width, "network: channels of its convolutions");
   }
-  void check() const {
-    require(kind == "ratio" || kind == "table" || kind == "network", "model: target_length.kind '{}' is not ratio, table or network", kind);
-    require(ratio >= 0 && dampening > 0 && jitter >= 1 && width > 0, "model: target_length needs ratio ≥ 0, dampening > 0, jitter ≥ 1 and width > 0");
+  void check(std::string_view place) const {
+    require(kind == "ratio" || kind == "table" || kind == "network", "{}: target_length.kind '{}' is not ratio, table or network", place, kind);
+    require(ratio >= 0 && dampening > 0 && jitter >= 1 && width > 0, "{}: target_length needs ratio ≥ 0, dampening > 0, jitter ≥ 1 and width > 0", place);
   }
+};
+
+/// What complaints call the settings: as the file spells them that they stand in.
+struct SettingNames {
+  const char *place = "model", *heads = "heads", *ffn = "ffn", *decoder_heads = "decoder_heads", *decoder_ffn = "decoder_ffn", *activation = "activation",
+             *source_words = "source_words", *target_words = "target_words", *max_positions = "max_positions", *pad_token = "pad_token", *extras = "model";
 };
 
 struct TransformerConfig {
@@ -90,27 +96,30 @@ struct TransformerConfig {
   int64_t ffn_of_decoder() const { return decoder_ffn > 0 ? decoder_ffn : ffn; }
   double embedding_scale() const { return scale_embedding ? std::sqrt(double(d_model)) : 1; }
   /// Refuses impossible sizes by name: those that fit nowhere too, before anything is allocated.
-  void check() const {
-    const auto at_most = [](const char* name, int64_t value, int64_t largest) { require(value <= largest, "model: {} {} is more than {}, the most that is accepted", name, value, largest); };
-    at_most("d_model", d_model, 1 << 16), at_most("ffn", std::max(ffn, decoder_ffn), 1 << 20);
+  void check(const SettingNames& name = {}) const {
+    const auto at_most = [&](std::string_view setting, int64_t value, int64_t largest) {
+      require(value <= largest, "{}: {} {} is more than {}, the most that is accepted", name.place, setting, value, largest);
+    };
+    at_most("d_model", d_model, 1 << 16), at_most(name.ffn, ffn, 1 << 20), at_most(name.decoder_ffn, decoder_ffn, 1 << 20);
     at_most("encoder_layers", encoder_layers, 1000), at_most("decoder_layers", decoder_layers, 1000);
-    at_most("source_words", source_words, 1 << 24), at_most("target_words", target_words, 1 << 24), at_most("max_positions", max_positions, 1 << 24);
-    at_most("max_positions · d_model", max_positions * d_model, 1 << 28);
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, "model: heads {} must divide d_model {}", heads, d_model);
-    require(decoder_heads >= 0 && d_model % heads_of_decoder() == 0, "model: decoder_heads {} must divide d_model {}", decoder_heads, d_model);
-    require(encoder_layers > 0 && decoder_layers > 0 && ffn > 0 && decoder_ffn >= 0, "model: encoder_layers, decoder_layers and ffn must be positive, decoder_ffn not negative");
-    require(target_words > 2, "model: target_words {} is too small; it counts pad, start/end and the words", target_words);
-    require(norm == "pre" || norm == "post", "model: norm '{}' is not pre or post", norm);
-    require(activation == "relu" || activation == "gelu", "model: activation '{}' is not relu or gelu", activation);
-    require(positions == "sinusoid" || positions == "fairseq" || positions == "learned", "model: positions '{}' is not sinusoid, fairseq or learned", positions);
-    require(max_positions > 0, "model: max_positions {} must be positive", max_positions);
-    require(pad_token >= 0 && pad_token < target_words, "model: pad_token {} is not one of the {} target words", pad_token, target_words);
-    target_length.check();
-    attention.encoder_self.check("model.attention.encoder_self", encoder_layers);
-    attention.decoder_self.check("model.attention.decoder_self", decoder_layers);
-    attention.decoder_cross.check("model.attention.decoder_cross", decoder_layers);
+    at_most(name.source_words, source_words, 1 << 24), at_most(name.target_words, target_words, 1 << 24), at_most(name.max_positions, max_positions, 1 << 24);
+    at_most(fmt::format("{} · d_model", name.max_positions), max_positions * d_model, 1 << 28);
+    require(d_model > 0 && heads > 0 && d_model % heads == 0, "{}: {} {} must divide d_model {}", name.place, name.heads, heads, d_model);
+    require(decoder_heads >= 0 && d_model % heads_of_decoder() == 0, "{}: {} {} must divide d_model {}", name.place, name.decoder_heads, decoder_heads, d_model);
+    require(encoder_layers > 0 && decoder_layers > 0 && ffn > 0 && decoder_ffn >= 0, "{}: encoder_layers, decoder_layers and {} must be positive, {} not negative",
+            name.place, name.ffn, name.decoder_ffn);
+    require(target_words > 2, "{}: {} {} is too small; it counts pad, start/end and the words", name.place, name.target_words, target_words);
+    require(norm == "pre" || norm == "post", "{}: norm '{}' is not pre or post", name.place, norm);
+    require(activation == "relu" || activation == "gelu", "{}: {} '{}' is not relu or gelu", name.place, name.activation, activation);
+    require(positions == "sinusoid" || positions == "fairseq" || positions == "learned", "{}: positions '{}' is not sinusoid, fairseq or learned", name.place, positions);
+    require(max_positions > 0, "{}: {} {} must be positive", name.place, name.max_positions, max_positions);
+    require(pad_token >= 0 && pad_token < target_words, "{}: {} {} is not one of the {} target words", name.place, name.pad_token, pad_token, target_words);
+    target_length.check(name.extras);
+    attention.encoder_self.check(fmt::format("{}.attention.encoder_self", name.extras), encoder_layers);
+    attention.decoder_self.check(fmt::format("{}.attention.decoder_self", name.extras), decoder_layers);
+    attention.decoder_cross.check(fmt::format("{}.attention.decoder_cross", name.extras), decoder_layers);
     for (const double rate : {dropout, attention_dropout, activation_dropout, encoder_layerdrop, decoder_layerdrop})
-      require(rate >= 0 && rate < 1, "model: dropout and layer drop rates must lie in [0, 1), not {}", rate);
+      require(rate >= 0 && rate < 1, "{}: dropout and layer drop rates must lie in [0, 1), not {}", name.place, rate);
   }
   void copy_dropout(const TransformerConfig& rates) {
     dropout = rates.dropout, attention_dropout = rates.attention_dropout, activation_dropout = rates.activation_dropout;

@@ -12,6 +12,7 @@ struct MBartConfig : Seq2SeqConfig {
 
   MBartConfig();
   void fields(Config& c);
+  static SettingNames names(const char* place = "model") { return Seq2SeqConfig::names(place, "max_position_embeddings"); }
   /// The whole model's settings. Tied: one table for source, target and output; else three.
   TextConfig text() const;
   /// Those of the decoder alone (MBartForCausalLM), which has no bias on its logits; for TextDecoder.

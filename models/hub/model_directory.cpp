@@ -46,20 +46,28 @@ void save(const std::filesystem::path& directory, Model& model) {
   save_weights(directory, outgoing(weights));
 }
 
+std::string model_type_of(Config file) {
+  std::string type;
+  file.field("model_type", type, "names the architecture in the file");
+  return type;
+}
+
 // Hub: the configuration of the architecture as transformers writes it, which may hold keys that are not ours.
 template <class ModelConfig, class Hub>
 ModelConfig read_config(const std::filesystem::path& directory) {
-  ModelConfig config;
-  const std::string own = config.model_type, hub = Hub().model_type, found = model_type_of(directory);
-  require_data(found == own || found == hub, "{}: model_type '{}' is not supported here; {} and {} are", (directory / "config.json").string(), found, own, hub);
-  return of_file(directory / "config.json", [&] {
+  const auto path = directory / "config.json";
+  return of_file(path, [&] {
     Config file = model_config(directory);
+    const std::string own = ModelConfig().model_type, hub = Hub().model_type, found = model_type_of(file);
+    require_data(found == own || found == hub, "{}: model_type '{}' is not supported here; {} and {} are", path.string(), found, own, hub);
     if (found == hub) {
-      config = Hub::read(file);
-    } else {
-      config.fields(file);
-      file.refuse_unread();
+      const ModelConfig config = Hub::read(file);
+      config.check(Hub::names());
+      return config;
     }
+    ModelConfig config;
+    config.fields(file);
+    file.refuse_unread();
     config.check();
     return config;
   });
@@ -91,11 +99,7 @@ Config model_config(const std::filesystem::path& directory) {
 }
 
 std::string model_type_of(const std::filesystem::path& directory) {
-  return of_file(directory / "config.json", [&] {
-    std::string type;
-    model_config(directory).field("model_type", type, "names the architecture in the file");
-    return type;
-  });
+  return of_file(directory / "config.json", [&] { return model_type_of(model_config(directory)); });
 }
 
 bool is_text_model(const std::string& type) { return type == TextConfig().model_type || type == MBartConfig().model_type; }
@@ -117,10 +121,12 @@ std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& di
 }
 
 SpeechEncoderDecoderConfig read_speech_translation_config(const std::filesystem::path& directory) {
-  const std::string found = model_type_of(directory);
-  require_data(found == SpeechEncoderDecoderConfig().model_type, "{}: model_type '{}' is not supported here; speech-encoder-decoder is", (directory / "config.json").string(), found);
-  return of_file(directory / "config.json", [&] {
-    SpeechEncoderDecoderConfig config = SpeechEncoderDecoderConfig::read(model_config(directory));
+  const auto path = directory / "config.json";
+  return of_file(path, [&] {
+    Config file = model_config(directory);
+    const std::string found = model_type_of(file);
+    require_data(found == SpeechEncoderDecoderConfig().model_type, "{}: model_type '{}' is not supported here; speech-encoder-decoder is", path.string(), found);
+    SpeechEncoderDecoderConfig config = SpeechEncoderDecoderConfig::read(file);
     config.check();
     return config;
   });
@@ -158,6 +164,12 @@ GenerationConfig load_generation_config(const std::filesystem::path& directory) 
     config.fields(tree);
     return config;
   });
+}
+
+void save_generation_config(const std::filesystem::path& directory, GenerationConfig config) {
+  Config file;
+  config.fields(file);
+  write_atomically(directory / "generation_config.json", file.dump());
 }
 
 }  // namespace alinea

@@ -40,5 +40,6 @@ std::unique_ptr<SpeechTranslation> join_speech_translation(const std::filesystem
 
 /// generation_config.json; where there is none, the settings in config.json; else the defaults.
 GenerationConfig load_generation_config(const std::filesystem::path& directory);
+void save_generation_config(const std::filesystem::path& directory, GenerationConfig config);
 
 }  // namespace alinea

@@ -1,7 +1,5 @@
 #include "models/hub/seq2seq_config.h"
 
-
-
 namespace alinea {
 
 void Seq2SeqConfig::Extras::fields(Config& c) {
@@ -44,6 +42,12 @@ void Seq2SeqConfig::fields(Config& c) {
   c.field("eos_token_id", eos_token_id, "id that ends a sentence");
   c.field("decoder_start_token_id", decoder_start_token_id, "id that starts a target");
   if (c.has("alinea") || !extras.standard()) c.field("alinea", extras, "what transformers does not know");
+}
+
+SettingNames Seq2SeqConfig::names(const char* place, const char* max_positions) {
+  return {.place = place, .heads = "encoder_attention_heads", .ffn = "encoder_ffn_dim", .decoder_heads = "decoder_attention_heads", .decoder_ffn = "decoder_ffn_dim",
+          .activation = "activation_function", .source_words = "vocab_size", .target_words = "vocab_size", .max_positions = max_positions, .pad_token = "pad_token_id",
+          .extras = "alinea"};
 }
 
 void Seq2SeqConfig::give(TransformerConfig& t) const {

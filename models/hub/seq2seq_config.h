@@ -25,6 +25,8 @@ struct Seq2SeqConfig {
   } extras;
 
   void fields(Config& c);
+  /// The keys in complaints about a file's settings.
+  static SettingNames names(const char* place, const char* max_positions);
   /// The keys of a struct over those of `origin`, whose others stay: the text of config.json beside weights of type `dtype`.
   template <class Own>
   static std::string text_of(Own own, const JsonText& origin, DType dtype) {

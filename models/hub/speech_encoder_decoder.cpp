@@ -43,7 +43,7 @@ void SpeechEncoderDecoderConfig::check() const {
   require_data(encoder.model_type == "wav2vec2" && decoder.model_type == "mbart", "config.json: encoder '{}' and decoder '{}' are not supported together; wav2vec2 and mbart are",
                encoder.model_type, decoder.model_type);
   encoder.check();
-  decoder.decoder().check();
+  decoder.decoder().check(MBartConfig::names("decoder"));
   require_data(!has_projection() || encoder.output_size() == encoder.hidden_size,
                "config.json: the adapter gives {} channels, the decoder is {} wide, and transformers' enc_to_dec_proj takes hidden_size ({}); set output_hidden_size to one of the two",
                encoder.output_size(), decoder.d_model, encoder.hidden_size);

@@ -19,6 +19,10 @@ void Speech2TextConfig::fields(Config& c) {
   c.field("input_channels", input_channels, "channels of the features");
 }
 
+SpeechSettingNames Speech2TextConfig::names() {
+  return {Seq2SeqConfig::names("model", "max_source_positions or max_target_positions"), "input_feat_per_channel", "num_conv_layers", "conv_kernel_sizes"};
+}
+
 S2TConfig Speech2TextConfig::speech() const {
   require(num_conv_layers > 0 && int64_t(conv_kernel_sizes.size()) == num_conv_layers, "speech_to_text: num_conv_layers is {}, conv_kernel_sizes has {} entries", num_conv_layers,
           conv_kernel_sizes.size());

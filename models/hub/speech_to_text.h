@@ -13,6 +13,7 @@ struct Speech2TextConfig : Seq2SeqConfig {
 
   Speech2TextConfig();
   void fields(Config& c);
+  static SpeechSettingNames names();
   /// The model's settings. Features come normalised: nothing is subtracted, silence is 0.
   S2TConfig speech() const;
   /// From a file's tree, which is kept whole as the origin.

@@ -212,13 +212,15 @@ TEST_CASE("models: sizes in config.json that no weights can have are a bad file,
     CHECK(contains(message, folder / "config.json"));
     return message;
   };
-  CHECK(contains(complaint("vocab_size", 1000000000), "source_words 1000000000"));
+  CHECK(contains(complaint("vocab_size", 1000000000), "vocab_size 1000000000"));
   CHECK(contains(complaint("d_model", 1000000000), "d_model 1000000000"));
   CHECK(contains(complaint("decoder_layers", 1000000000), "decoder_layers 1000000000"));
   CHECK(contains(complaint("decoder_layers", 0), "decoder_layers"));
-  CHECK(contains(complaint("decoder_ffn_dim", 1000000000000), "ffn 1000000000000"));
-  CHECK(contains(complaint("max_position_embeddings", 10000000000), "max_positions 10000000000"));
-  CHECK(contains(complaint("decoder_attention_heads", 5), "decoder_heads 5"));
+  CHECK(contains(complaint("decoder_ffn_dim", 1000000000000), "decoder_ffn_dim 1000000000000"));
+  CHECK(contains(complaint("max_position_embeddings", 10000000000), "max_position_embeddings 10000000000"));
+  CHECK(contains(complaint("decoder_attention_heads", 5), "decoder_attention_heads 5"));
   CHECK(contains(complaint("vocab_size", "many"), "vocab_size"));
-  CHECK(contains(complaint("activation_function", "swish"), "swish"));
+  CHECK(contains(complaint("activation_function", "swish"), "activation_function 'swish'"));
+  CHECK(contains(complaint("pad_token_id", 1000), "pad_token_id 1000"));
+  CHECK(contains(complaint("alinea", {{"attention", {{"encoder_self", {"softmax", "softmax", "softmax"}}}}}), "alinea.attention.encoder_self"));
 }
