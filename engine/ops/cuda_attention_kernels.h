@@ -17,6 +17,9 @@ inline void check_head_width(std::string_view op, int64_t width) {
 void softmax_attention(const SoftmaxAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y, const Tensor& log_sum);
 void softmax_attention_backward(const SoftmaxAttention& op, const SoftmaxAttention::Saved& kept, const Tensor& g, const Grads<3>& d);
 
+// attention_weights.cu
+void attention_weights(const Mask& mask, double scale, const Tensor& q, const Tensor& k, const Tensor& weights);
+
 // cached_attention.cu
 void cached_attention(const CachedAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y);
 void softmax_attention_rows(const Mask& mask, double scale, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y, const Tensor& log_sum);   // few rows, no dropout
@@ -24,6 +27,7 @@ void softmax_attention_rows(const Mask& mask, double scale, const Tensor& q, con
 // linear_attention.cu; sums may be none, and so may gradients that are not wanted.
 void linear_attention(const LinearAttention& op, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y, const Tensor& sums);
 void linear_attention_backward(const LinearAttention& op, const LinearAttention::Saved& kept, const Tensor& g, const Grads<3>& d);
+void linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k, const Tensor& w);
 
 // linear_attention_state.cu: columns first_column … into the state [B, H, M, D] and its sums [B, H, M]; rows first_row … read from them.
 void linear_state_append(const LinearForm& form, const Tensor& k, const Tensor& v, int64_t first_column, double extent, const Tensor& state, const Tensor& sums);

@@ -78,6 +78,9 @@ void mask_frames_fill_gradient(const Tensor& g, const Tensor& frames, const Tens
 void sum_over(const Tensor& x, const BroadcastAxes& axes, double factor, const Tensor& y);
 void expand(const Tensor& x, double factor, const Tensor& y);
 
+// stored_linear.cu; y = act(x Wᵀ + b), x, b and y f32, W bf16; bias may be none.
+void stored_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation, const Tensor& y);
+
 // weight_norm.cu; lengths f64 [K].
 void weight_norm(const Tensor& v, const Tensor& g, const Tensor& lengths, const Tensor& w);   // writes lengths
 void weight_norm_backward(const Tensor& d, const Tensor& v, const Tensor& g, const Tensor& lengths, const Tensor& dg, const Tensor& dv);

@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "engine/core/device.h"
-#include "engine/core/on_host.h"
 #include "engine/ops/attention_call.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_attention.h"
@@ -329,8 +328,8 @@ Grads<3> LinearAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& nee
 
 namespace {
 
-Tensor weights_on_cpu(const LinearAttention& op, const Tensor& q, const Tensor& k) {
-  const Tensor w = q.context().zeros({q.size(0), q.size(1), q.size(2), k.size(2)}, q.dtype());
+void weights_on_cpu(const LinearAttention& op, const Tensor& q, const Tensor& k, const Tensor& w) {
+  w.zero();
   with_float(q.dtype(), "linear_attention", [&]<class T>() {
     const Call<T> c(op, q, k, k);
     std::vector<T> keys(size_t(c.rows_s() * c.P)), query(size_t(4 * c.P));
@@ -347,7 +346,6 @@ Tensor weights_on_cpu(const LinearAttention& op, const Tensor& q, const Tensor& 
       }
     }
   });
-  return w;
 }
 
 }  // namespace
@@ -355,7 +353,9 @@ Tensor weights_on_cpu(const LinearAttention& op, const Tensor& q, const Tensor& 
 Tensor linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k) {
   check_attention("linear_attention", q, k, k, op.mask);
   check_extents(op.extents, q.size(0));
-  return on_host([&](const Tensor& q, const Tensor& k) { return weights_on_cpu(op, q, k); }, q, k);
+  const Tensor w = q.context().empty({q.size(0), q.size(1), q.size(2), k.size(2)}, q.dtype());
+  on_device(q, [&] { weights_on_cpu(op, q, k, w); }, [&] { cuda::linear_attention_weights(op, q, k, w); });
+  return w;
 }
 
 }  // namespace alinea

@@ -4,7 +4,7 @@
 #include "engine/ops/linear_features.cuh"
 
 #include "engine/ops/attention_rows.cuh"
-#include "engine/ops/cuda_attention.cuh"
+#include "engine/ops/attention_weights.cuh"
 #include "engine/ops/cuda_attention_kernels.h"
 
 namespace alinea::cuda {
@@ -25,6 +25,7 @@ struct Call {
   __host__ __device__ int64_t row_tiles() const { return (rows + side - 1) / side; }
   __host__ __device__ int64_t column_tiles() const { return (columns + side - 1) / side; }
   __device__ int64_t visible(int64_t unit, int64_t row) const { return row < real[unit / H] ? mask.visible(unit / H, row, columns) : 0; }
+  __device__ T floored(T z) const { return clamp ? (z < eps ? eps : z) : z + eps; }
   // The first row that sees column j, or the number of real rows.
   __device__ int64_t first_row_with(int64_t unit, int64_t j) const {
     int64_t low = 0, high = real[unit / H];
@@ -156,7 +157,7 @@ __global__ void forward_kernel(Call<T> c, States<T> states, Heads<T> y, T* sums)
     store_columns(s, weights);
     add_weighted(out, weights, c.value_rows(unit, j), e0, b);
   }
-  write_rows(out, y, unit, first, c.rows, e0, c.D, [&](int i) { return 1 / (c.clamp ? (z[i] < c.eps ? c.eps : z[i]) : z[i] + c.eps); });
+  write_rows(out, y, unit, first, c.rows, e0, c.D, [&](int i) { return 1 / c.floored(z[i]); });
   if (!sums || G::x() != 0 || e0 != 0) return;
   for (int i = 0; i < G::micro; ++i)
     if (const int64_t row = first + G::row(i); row < c.rows) sums[unit * c.rows + row] = z[i];
@@ -251,6 +252,18 @@ void floor_slopes(Context& context, const Tensor& kept_sums, const Tensor& weigh
     last[i] = floored ? T(0) : -w[i] * last[i];
   });
 }
+
+// Each row of products of features becomes its weights. A thread meets the same columns every time.
+template <class T>
+void divide_rows(Context& context, const Call<T>& c, T* products) {
+  each_row(context, c.units * c.rows, c.columns, "linear_attention weights", [=] __device__(int64_t r) {
+    T* row = products + r * c.columns;
+    const int64_t n = c.visible(r / c.rows, r % c.rows);
+    const T z = over_row<T>(n, Sum{}, [=](int64_t j) { return row[j]; }), floored = c.floored(z);
+    for (int64_t j = threadIdx.x; j < c.columns; j += blockDim.x) row[j] = j < n ? row[j] / floored : T(0);
+  });
+}
+
 // Everything of a call that lives on the GPU.
 template <class T>
 class Run {
@@ -267,6 +280,11 @@ class Run {
     const Tensor memory = states(Outer<T>{call_.q, nullptr, nullptr}, false);
     launch(context_, name, Blocks(call_.units * call_.row_tiles(), tiles(call_.D)), tile_threads, 0, forward_kernel<T>, call_, view(memory), Heads<T>(y),
            sums ? sums.data<T>() : nullptr);
+  }
+
+  void weights(const Tensor& w) const {
+    all_scores<T>(queries_.reshape(q_.shape().with_last(call_.M)), keys_.reshape(k_.shape().with_last(call_.M)), w);
+    divide_rows(context_, call_, w.data<T>());
   }
 
   void backward(const LinearAttention::Saved& kept, const Tensor& g, const Grads<3>& d) const {
@@ -354,6 +372,10 @@ void linear_attention(const LinearAttention& op, const Tensor& q, const Tensor& 
 
 void linear_attention_backward(const LinearAttention& op, const LinearAttention::Saved& kept, const Tensor& g, const Grads<3>& d) {
   with_float(g.dtype(), "linear_attention", [&]<class T>() { Run<T>(op, kept.q, kept.k, kept.v).backward(kept, g, d); });
+}
+
+void linear_attention_weights(const LinearAttention& op, const Tensor& q, const Tensor& k, const Tensor& w) {
+  with_float(q.dtype(), "linear_attention", [&]<class T>() { Run<T>(op, q, k, k).weights(w); });
 }
 
 }  // namespace alinea::cuda

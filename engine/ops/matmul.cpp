@@ -4,6 +4,7 @@
 #include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/bias.h"
+#include "engine/ops/cuda_kernels.h"
 #include "engine/ops/few_rows.h"
 
 namespace alinea {
@@ -43,13 +44,11 @@ Tensor Linear::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
   require(!stored || !kept, "linear: weight {} is bf16 and has no gradient; for training convert the weights with to(DType::f32)", weight.shape());
   same_device("linear", x, weight, bias);
   const int64_t rows = x.shape().rows(), in = weight.size(1), out = weight.size(0);
-  const bool on_cpu = x.context().device() == Device::cpu;
-  if (on_cpu && !kept && rows <= most_few_rows) return few_rows_linear(x, weight, bias, activation);
+  if (x.context().device() == Device::cpu && !kept && rows <= most_few_rows) return few_rows_linear(x, weight, bias, activation);
   Tensor h = x.context().empty(x.shape().with_last(out), x.dtype());
   if (stored) {
-    cpu_only(weight, "linear with bf16 weights");
-    stored_product(x, weight, h);
-    return bias_activation(h, bias, activation, false);
+    auto on_cpu = [&] { return stored_product(x, weight, h), bias_activation(h, bias, activation, false); };
+    return on_device(x, on_cpu, [&] { return cuda::stored_linear(x, weight, bias, activation, h), h; });
   }
   with_float(x.dtype(), "linear", [&]<class T>() {
     gemm(x.context(), Gemm{.transpose_b = true, .m = rows, .n = out, .k = in, .lda = in, .ldb = in, .ldc = out}, x.data<T>(), weight.data<T>(), h.data<T>());

@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "engine/core/device.h"
-#include "engine/core/on_host.h"
 #include "engine/ops/attention_call.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_tile.h"
@@ -261,10 +260,8 @@ Grads<3> SoftmaxAttention::backward(Saved&& kept, Tensor&& g, const Needs<3>& ne
 
 namespace {
 
-Tensor weights_on_cpu(const Tensor& q, const Tensor& k, const Mask& mask, double scale) {
+void weights_on_cpu(const Tensor& q, const Tensor& k, const Mask& mask, double scale, const Tensor& weights) {
   const int64_t T_ = q.size(2), S = k.size(2), D = q.size(3);
-  const Tensor weights = q.context().empty({q.size(0), q.size(1), T_, S}, q.dtype());
-  const double factor = scale != 0 ? scale : 1 / std::sqrt(double(D));
   with_float(q.dtype(), "attention_weights", [&]<class T>() {
     const Heads<const T> queries(q), keys(k);
     T* out = weights.data<T>();
@@ -278,7 +275,7 @@ Tensor weights_on_cpu(const Tensor& q, const Tensor& k, const Mask& mask, double
           const T* y = keys.at(unit, j);
           T s = 0;
           for (int64_t d = 0; d < D; ++d) s += x[d] * y[d];
-          most = std::max(most, p[j] = s * T(factor));
+          most = std::max(most, p[j] = s * T(scale));
         }
         for (int64_t j = 0; j < n; ++j) total += p[j] = std::exp(p[j] - most);
         for (int64_t j = 0; j < n; ++j) p[j] /= total;
@@ -286,14 +283,16 @@ Tensor weights_on_cpu(const Tensor& q, const Tensor& k, const Mask& mask, double
       }
     });
   });
-  return weights;
 }
 
 }  // namespace
 
 Tensor attention_weights(const Tensor& q, const Tensor& k, const Mask& mask, double scale) {
   check_attention("attention_weights", q, k, k, mask);
-  return on_host([&](const Tensor& q, const Tensor& k) { return weights_on_cpu(q, k, mask, scale); }, q, k);
+  const Tensor weights = q.context().empty({q.size(0), q.size(1), q.size(2), k.size(2)}, q.dtype());
+  const double factor = scale != 0 ? scale : 1 / std::sqrt(double(q.size(3)));
+  on_device(q, [&] { weights_on_cpu(q, k, mask, factor, weights); }, [&] { cuda::attention_weights(mask, factor, q, k, weights); });
+  return weights;
 }
 
 }  // namespace alinea

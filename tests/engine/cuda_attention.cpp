@@ -136,6 +136,31 @@ TEST_CASE("cuda: linear attention over several chunks under every mask" * doctes
   CHECK_THROWS_AS(LinearAttention{.mask = shrinking}.forward(x[0].to(gpu), x[1].to(gpu), x[2].to(gpu), nullptr), Error);
 }
 
+TEST_CASE("cuda: the weights that attention is plotted from, under every mask and from views" * doctest::skip(no_gpu)) {
+  Context& gpu = Context::cuda();
+  const auto check = [&](const Tensor& q, const Tensor& k, auto weights) {
+    const Tensor want = weights(q.permute({0, 2, 1, 3}), k.permute({0, 2, 1, 3}));
+    for (const DType dtype : {DType::f64, DType::f32}) {
+      const Tensor got = weights(q.to(dtype).to(gpu).permute({0, 2, 1, 3}), k.to(dtype).to(gpu).permute({0, 2, 1, 3}));
+      CHECK(&got.context() == &gpu);
+      CHECK(difference(got, want) <= (dtype == DType::f64 ? 1e-12 : 2e-5));
+    }
+  };
+  for (const Mask& mask : masks(70, 135)) {
+    CAPTURE(mask.describe());
+    const Tensor q = normal({2, 70, 1, 5}, 1), k = normal({2, 135, 1, 5}, 2);
+    check(q, k, [&](const Tensor& a, const Tensor& b) { return attention_weights(a, b, mask); });
+    check(q, k, [&](const Tensor& a, const Tensor& b) { return linear_attention_weights({.mask = mask}, a, b); });
+  }
+  for (const FeatureMap map : {FeatureMap::cosformer, FeatureMap::favor}) {
+    LinearForm form{.map = map, .floor = Floor::add, .scale = 0.7, .projection = {}};
+    if (map == FeatureMap::favor) form.projection = favor_projection(Context::cpu(), 41, 35, RandomKey{4});
+    check(normal({1, 5, 2, 35}, 6), normal({1, 7, 2, 35}, 7), [&](const Tensor& a, const Tensor& b) { return linear_attention_weights({.mask = Mask::causal(), .form = form}, a, b); });
+  }
+  const Tensor q = normal({1, 2, 1, 300}, 3), k = normal({1, 1100, 1, 300}, 4), none = normal({1, 0, 1, 300}, 5);
+  for (const Tensor& keys : {k, none}) check(q, keys, [&](const Tensor& a, const Tensor& b) { return attention_weights(a, b, {}, 0.1); });
+}
+
 TEST_CASE("cuda: decoding with the state of linear attention" * doctest::skip(no_gpu)) {
   Context& gpu = Context::cuda();
   for (const FeatureMap map : {FeatureMap::relu, FeatureMap::cosformer, FeatureMap::favor}) {
