@@ -40,9 +40,9 @@ void write_words(Instance& instance, const Vocabulary& target, int32_t token, do
 }
 
 // One utterance whose encoder states are known, read chunk by chunk. The states of a prefix equal those of the whole utterance.
-void stream_instance(S2TTransformer& model, Context& context, const Tensor& states, const StreamOptions& options, const Vocabulary& target, Instance& instance) {
+void stream_instance(S2TTransformer& model, const Tensor& states, const StreamOptions& options, const Vocabulary& target, Instance& instance) {
   const int64_t S = states.size(1), chunk = std::max<int64_t>(1, model.config().encoder_chunk);
-  SimultaneousDecoder decoder(model, context, options, S);
+  SimultaneousDecoder decoder(model, options, S);
   auto take = [&](std::vector<Decision> decisions) {
     for (Decision& d : decisions) {
       if (d.write) write_words(instance, target, d.token, heard_ms(model.config(), d.states_read, instance.source_ms));
@@ -80,7 +80,7 @@ std::vector<Instance> decode(S2TTransformer& model, Context& context, const Spee
       const auto encoded = model.encoder().forward(batch.features, batch.frames, {});
       parallel_for(end - begin, 1, [&](int64_t first, int64_t last) {
         for (int64_t b = first; b < last; ++b)
-          stream_instance(model, context, encoded.states.value().slice(0, b, b + 1).slice(1, 0, encoded.lengths[size_t(b)]).compact(), options.stream, target,
+          stream_instance(model, encoded.states.value().slice(0, b, b + 1).slice(1, 0, encoded.lengths[size_t(b)]).compact(), options.stream, target,
                           instances[size_t(begin + b)]);
       });
     }

@@ -7,7 +7,7 @@ LiveTranslator::LiveTranslator(S2TTransformer& model, Context& context, const St
       context_(context),
       mel_(LogMelOptions{.bins = int(model.config().input_bins)}),
       encoder_(model.encoder().begin(model.config().max_positions)),
-      decoder_(model, context, options, model.config().max_positions) {}
+      decoder_(model, options, model.config().max_positions) {}
 
 std::vector<LiveTranslator::Event> LiveTranslator::events(std::vector<Decision> decisions) const {
   std::vector<Event> all;

@@ -18,10 +18,11 @@ struct Rows {
   std::vector<int32_t> from;                                // the row that each continues
 };
 
-Tensor newest(Context& context, const std::vector<Sequence>& rows) {
+// On the host, where the ids are checked: handed to a GPU like this they are not waited for.
+Tensor newest(const std::vector<Sequence>& rows) {
   std::vector<int64_t> last;
   for (const Sequence& s : rows) last.push_back(s.back());
-  return context.from(last.data(), {int64_t(last.size())});
+  return Context::cpu().from(last.data(), {int64_t(last.size())});
 }
 
 void reorder(StepDecoder& decoder, const std::vector<int32_t>& from, size_t before) {
@@ -36,14 +37,14 @@ void pad(std::vector<Sequence>& all, int64_t token) {
   for (Sequence& s : all) s.resize(longest, int32_t(token));
 }
 
-Generation greedy(Context& context, StepDecoder& decoder, int64_t batch, const GenerationConfig& config) {
+Generation greedy(StepDecoder& decoder, int64_t batch, const GenerationConfig& config) {
   const TokenRules rules(config);
   Generation out{.sequences = std::vector<Sequence>(size_t(batch)), .scores = {}, .end_tokens = config.eos_token_id};
   std::vector<size_t> sentences(static_cast<size_t>(batch));
   std::iota(sentences.begin(), sentences.end(), size_t(0));
   Rows rows{std::vector<Sequence>(size_t(batch), Sequence{int32_t(*config.decoder_start_token_id)}), {}};
   while (!rows.sequences.empty()) {
-    const auto best = continuations(decoder.step(newest(context, rows.sequences)), rows.sequences, rules, 1, false);
+    const auto best = continuations(decoder.step(newest(rows.sequences)), rows.sequences, rules, 1, false);
     Rows next;
     std::vector<size_t> going;
     for (size_t r = 0; r < best.size(); ++r) {
@@ -93,11 +94,11 @@ class BeamSearch {
     rows_.sequences.assign(size_t(batch) * beams_, Sequence{int32_t(*config.decoder_start_token_id)});
   }
 
-  Generation run(Context& context, StepDecoder& decoder) {
+  Generation run(StepDecoder& decoder) {
     const int64_t kept = int64_t(std::max<size_t>(2, 1 + config_.eos_token_id.size()) * beams_);
     std::vector<std::vector<Hypothesis>> finished(sentences_.size());
     while (!sentences_.empty()) {
-      const auto next = continuations(decoder.step(newest(context, rows_.sequences)), rows_.sequences, rules_, kept, true);
+      const auto next = continuations(decoder.step(newest(rows_.sequences)), rows_.sequences, rules_, kept, true);
       const size_t before = next.size();
       advance(next, size_t(kept));
       for (Sentence& s : sentences_)
@@ -201,12 +202,12 @@ std::vector<int32_t> Generation::tokens(size_t i) const {
   return {s.begin() + 1, end};
 }
 
-Generation generate(Context& context, StepDecoder& decoder, int64_t batch, const GenerationConfig& config) {
+Generation generate(StepDecoder& decoder, int64_t batch, const GenerationConfig& config) {
   config.check();
   require(config.decoder_start_token_id.has_value(), "generation: decoder_start_token_id is not set, and the model names none");
   if (batch == 0) return {.sequences = {}, .scores = {}, .end_tokens = config.eos_token_id};
-  if (config.num_beams == 1) return greedy(context, decoder, batch, config);
-  return BeamSearch(config, batch).run(context, decoder);
+  if (config.num_beams == 1) return greedy(decoder, batch, config);
+  return BeamSearch(config, batch).run(decoder);
 }
 
 }  // namespace alinea

@@ -18,7 +18,7 @@ namespace alinea {
 class StepDecoder {
  public:
   virtual ~StepDecoder() = default;
-  /// last i64 [rows]: the newest token of each row (at first the start token) -> logits [rows, V] of the next, which the search may change.
+  /// last i64 [rows], on the host: the newest token of each row (at first the start token) -> logits [rows, V] of the next, which the search may change.
   virtual Tensor step(const Tensor& last) = 0;
   /// From now on there are rows.size() rows, and row r continues what row rows[r] has written. Rows stay within their sentence;
   /// sentences that are done leave with all their rows. Not called when nothing moves.
@@ -34,6 +34,6 @@ struct Generation {
 };
 
 /// The decoder has batch · num_beams rows. The start, end and pad tokens must be set.
-Generation generate(Context& context, StepDecoder& decoder, int64_t batch, const GenerationConfig& config);
+Generation generate(StepDecoder& decoder, int64_t batch, const GenerationConfig& config);
 
 }  // namespace alinea

@@ -30,7 +30,7 @@ Variable Positions::real_rows(const Variable& x, int64_t first, const std::vecto
   for (int64_t b = 0; b < B; ++b)
     for (int64_t t = 0, place = first; t < T; ++t)
       if (const size_t at = size_t(b * T + t); real.empty() || real[at]) rows[at] = ++place;
-  return embedding(Variable(table_.to(x.dtype())), x.value().context().from(rows.data(), {B, T}));
+  return embedding(Variable(table_.to(x.dtype())), Context::cpu().from(rows.data(), {B, T}));
 }
 
 Variable Positions::add_to(const Variable& x, int64_t first, const std::vector<bool>& real, Tape* tape) {
@@ -41,7 +41,7 @@ Variable Positions::add_to(const Variable& x, int64_t first, const std::vector<b
   if (kind_ == Kind::learned) {
     std::vector<int64_t> places(static_cast<size_t>(T));
     for (int64_t t = 0; t < T; ++t) places[size_t(t)] = learned_offset + first + t;
-    rows = embedding(on(tape, learned_), x.value().context().from(places.data(), {T}));
+    rows = embedding(on(tape, learned_), Context::cpu().from(places.data(), {T}));
   } else {
     rows = Variable(table_.slice(0, first, first + T).to(x.dtype()));
   }

@@ -28,7 +28,7 @@ S2TConfig checked(const S2TConfig& config) {
 }  // namespace
 
 S2TTransformer::S2TTransformer(Context& context, const S2TConfig& config, RandomKey key)
-    : context_(context), config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
+    : config_(checked(config)), encoder_(context, config, key.child("encoder")), decoder_(context, config, key.child("decoder")) {
   if (config.source_words > 0) frame_classifier_ = LinearLayer(context, config.d_model, config.source_words, key.child("frame_classifier"));
   if (needs_target_length()) target_length_ = TargetLength(context, config, 0, key.child("target_length"));
   if (config.has_policy) decoder_.add_policies(config.policy, key.child("decoder").child("policy"));
@@ -124,7 +124,7 @@ std::vector<Tensor> S2TTransformer::alignments(const Tensor& features, const std
   std::vector<int64_t> ids{config_.bos_token};
   ids.insert(ids.end(), tokens.begin(), tokens.end());
   const Mask mask{.source_lengths = encoded.lengths};
-  const auto decoded = decoder_.forward(context_.from(ids.data(), {1, int64_t(ids.size())}), encoded.states, mask, true, {}, {});
+  const auto decoded = decoder_.forward(Context::cpu().from(ids.data(), {1, int64_t(ids.size())}), encoded.states, mask, true, {}, {});
   std::vector<Tensor> alpha;
   for (const Variable& a : decoded.alignments) alpha.push_back(a.value());
   return alpha;

@@ -77,7 +77,6 @@ class S2TTransformer final : public Module {
   Variable encoder_loss(const S2TBatch& batch, const Variable& states, Tape* tape);
   void regularise(S2TLoss& loss, const std::vector<Variable>& alignments, const S2TBatch& batch, const std::vector<int32_t>& states,
                   const LossConfig& weights) const;
-  Context& context_;
   S2TConfig config_;
   SpeechEncoder encoder_;
   TextDecoder decoder_;

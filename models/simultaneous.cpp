@@ -2,8 +2,8 @@
 
 namespace alinea {
 
-SimultaneousDecoder::SimultaneousDecoder(S2TTransformer& model, Context& context, const StreamOptions& options, int64_t state_capacity)
-    : model_(model), context_(context), options_(options), capacity_(state_capacity), state_(fresh()) {
+SimultaneousDecoder::SimultaneousDecoder(S2TTransformer& model, const StreamOptions& options, int64_t state_capacity)
+    : model_(model), options_(options), capacity_(state_capacity), state_(fresh()) {
   require(options.reduce == "min" || options.reduce == "mean" || options.reduce == "median", "stream: reduce '{}' is not min, mean or median", options.reduce);
   require(options.policy != StreamOptions::Policy::emma || model.config().has_policy,
           "stream: this model has no EMMA policy; choose --policy offline or waitk:K, or fine-tune it with stage emma");
@@ -42,7 +42,7 @@ Decision SimultaneousDecoder::decide() {
   Tensor logits;
   for (size_t i = options_.recompute ? 0 : tokens_.size(); i <= tokens_.size(); ++i) {
     id = i == 0 ? config.bos_token : tokens_[i - 1];
-    logits = model_.decoder().step(state_, context_.from(&id, {1}), ask && i == tokens_.size() ? &d.votes : nullptr);
+    logits = model_.decoder().step(state_, Context::cpu().from(&id, {1}), ask && i == tokens_.size() ? &d.votes : nullptr);
   }
   const auto v = logits.values<float>();
   d.token = int32_t(std::max_element(v.begin(), v.end()) - v.begin());

@@ -31,7 +31,7 @@ struct Decision {
 
 class SimultaneousDecoder {
  public:
-  SimultaneousDecoder(S2TTransformer& model, Context& context, const StreamOptions& options, int64_t state_capacity);
+  SimultaneousDecoder(S2TTransformer& model, const StreamOptions& options, int64_t state_capacity);
 
   /// Encoder states [1,n,C] of the next chunk -> the decisions up to the one that reads on.
   std::vector<Decision> push(const Tensor& states);
@@ -50,7 +50,6 @@ class SimultaneousDecoder {
   std::vector<Decision> run();
 
   S2TTransformer& model_;
-  Context& context_;
   StreamOptions options_;
   int64_t capacity_, read_ = 0;
   TextDecoder::State state_;

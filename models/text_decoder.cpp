@@ -1,6 +1,7 @@
 #include "models/text_decoder.h"
 
 #include "autograd/avg_pool_time.h"
+#include "autograd/layout.h"
 #include "models/block.h"
 
 namespace alinea {
@@ -113,6 +114,7 @@ Tensor TextDecoder::step(State& state, const Tensor& ids, std::vector<PolicyVote
   const bool pre = config_.norm == "pre";
   const Pass pass;
   Variable pooled;
+  std::vector<Variable> asked;                              // the policies' logits of each layer, read together at the end: a GPU is waited for once
   if (votes) {
     require(policy_.has_value(), "decoder: this model has no policies; choose --policy offline or waitk");
     pooled = avg_pool_time(Variable(state.window), {}, state.window.size(1));
@@ -126,13 +128,14 @@ Tensor TextDecoder::step(State& state, const Tensor& ids, std::vector<PolicyVote
       return Variable(layer.self.step(*state.self[i], y.value(), state.tokens));
     });
     x = residual(x, layer.cross_norm, pre, 0, pass, [&](const Variable& y) {
-      if (votes) {
-        const auto z = layer.policy.logits(y, pooled, nullptr).value().values<double>();
-        for (size_t h = 0; h < z.size(); ++h) votes->push_back({int64_t(i), int64_t(h), 1 / (1 + std::exp(-z[h]))});
-      }
+      if (votes) asked.push_back(reshape(layer.policy.logits(y, pooled, nullptr), {1, policy_->heads}));
       return Variable(layer.cross.step(*state.cross[i], y.value(), state.tokens));
     });
     x = residual(x, layer.ffn_norm, pre, 0, pass, [&](const Variable& y) { return layer.ffn(y, 0, pass); });
+  }
+  if (votes) {
+    const auto z = concat(asked, 0).value().values<double>();
+    for (int64_t i = 0; i < int64_t(z.size()); ++i) votes->push_back({i / policy_->heads, i % policy_->heads, 1 / (1 + std::exp(-z[size_t(i)]))});
   }
   ++state.tokens;
   return project(normalised(x, nullptr), nullptr).value().reshape({ids.count(), config_.target_words});
@@ -174,7 +177,7 @@ Generation TextDecoder::generate(const Tensor& memory, const std::vector<int32_t
   State state = begin(B, fed, memory.size(1), lengths, expected, own.num_beams);
   read(state, memory);
   DecoderSteps steps(*this, std::move(state));
-  return alinea::generate(context_, steps, B, own);
+  return alinea::generate(steps, B, own);
 }
 
 void TextDecoder::visit(const std::string& prefix, const Visitor& v) {

@@ -2,6 +2,7 @@
 
 #include "autograd/cross_entropy.h"
 #include "autograd/elementwise.h"
+#include "autograd/embedding.h"
 #include "autograd/layout.h"
 #include "models/hub/mbart.h"
 
@@ -33,10 +34,7 @@ void TextTransformer::set_rarity(const std::vector<float>& rarity) {
 }
 
 Tensor TextTransformer::rarity_of(const Tensor& ids) const {
-  const auto each = rarity_.value.values<float>();
-  std::vector<float> r;
-  for (const int64_t id : ids.values<int64_t>()) r.push_back(each[size_t(id)]);
-  return rarity_.value.context().from(r.data(), ids.shape());
+  return embedding(Variable(rarity_.value.reshape({config_.source_words, 1})), ids).value().reshape(ids.shape());
 }
 
 TextTransformer::Output TextTransformer::forward(const TextBatch& batch, const Pass& pass, bool hidden_states) {

@@ -1,12 +1,14 @@
-// Training on the emulated GPU: how often the host waits for it.
+// Training and decoding on the emulated GPU: how often the host waits for it.
 #include <doctest/doctest.h>
 
 #include <cmath>
 
 #include "apps/task.h"
 #include "engine/emulation/cuda_runtime.h"
+#include "models/hub/model_directory.h"
 #include "models/s2t_transformer.h"
 #include "nn/optimizer.h"
+#include "tests/golden.h"
 
 using namespace alinea;
 
@@ -64,4 +66,22 @@ TEST_CASE("training: a step on a GPU is handed over without waiting, and its num
     optimizer.step(1e-3, 2, gpu.full({}, DType::f64, INFINITY));
     CHECK(parameters.values.values<float>() == weights);
   }
+}
+
+TEST_CASE("decoding: a step on a GPU waits once, for the tokens it has found, and once more where rules change their scores") {
+  Context& gpu = Context::cuda();
+  const auto model = load_text_model(golden("hf/mbart"), gpu);
+  const std::vector<int64_t> ids{5, 6, 7, 2};
+  const Tensor source = Context::cpu().from(ids.data(), {1, 4});
+  for (const int64_t beams : {1, 3})
+    for (const double penalty : {1.0, 1.3}) {
+      CAPTURE(beams);
+      auto waits = [&](int64_t tokens) {
+        const int64_t before = emulation::waits();
+        const Generation g = model->translate(source, {4}, {.num_beams = beams, .max_new_tokens = tokens, .repetition_penalty = penalty, .eos_token_id = {model->config().target_words - 1}});
+        REQUIRE(g.tokens(0).size() == size_t(tokens));
+        return emulation::waits() - before;
+      };
+      CHECK(waits(9) - waits(5) == (penalty == 1 ? 4 : 8));
+    }
 }

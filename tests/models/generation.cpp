@@ -86,7 +86,7 @@ GenerationConfig with(GenerationConfig c) {
 
 Generation run(const Scripted::Logits& logits, const GenerationConfig& config, int64_t batch = 1) {
   Scripted decoder(batch, config.num_beams, logits);
-  return generate(Context::cpu(), decoder, batch, config);
+  return generate(decoder, batch, config);
 }
 
 // The rules written out on a whole row of scores, as Hugging Face applies them.
@@ -254,7 +254,7 @@ TEST_CASE("generation: sentences that are done cost nothing any more") {
   for (const int64_t beams : {1, 3}) {
     const GenerationConfig c = with({.num_beams = beams, .max_length = 20, .early_stopping = EarlyStopping::yes});
     Scripted decoder(4, beams, logits);
-    const Generation all = generate(Context::cpu(), decoder, 4, c);
+    const Generation all = generate(decoder, 4, c);
     for (size_t b = 0; b < 4; ++b) CHECK(all.tokens(b) == Tokens(b, 2));
     if (beams == 1) CHECK(decoder.asked == 1 + 2 + 3 + 4);
     else CHECK(decoder.asked < 4 * beams * 7);

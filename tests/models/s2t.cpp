@@ -242,7 +242,7 @@ TEST_CASE("streaming with the whole source given first equals offline greedy dec
   for (const bool recompute : {false, true})
     for (int64_t b = 0; b < 2; ++b) {
       StreamOptions options{.policy = StreamOptions::Policy::offline, .max_tokens = 12, .recompute = recompute};
-      SimultaneousDecoder decoder(model, Context::cpu(), options, 64);
+      SimultaneousDecoder decoder(model, options, 64);
       decoder.push(encoded.states.value().slice(0, b, b + 1).slice(1, 0, encoded.lengths[size_t(b)]).compact());
       decoder.finish();
       CHECK(decoder.tokens() == offline.tokens(size_t(b)));
@@ -254,7 +254,7 @@ TEST_CASE("streaming is append-only, honours the threshold and names who held a 
   S2TTransformer model(Context::cpu(), c, RandomKey{13});
   const auto encoded = model.encoder().forward(random({1, 160, c.input_bins}, RandomKey{14}), {160}, {});
   for (const double threshold : {0.0, 0.05, 0.2, 1.1}) {
-    SimultaneousDecoder decoder(model, Context::cpu(), {.threshold = threshold, .max_tokens = 8}, 64);
+    SimultaneousDecoder decoder(model, {.threshold = threshold, .max_tokens = 8}, 64);
     std::vector<int32_t> before;
     bool waited = false, wrote = false;
     for (int64_t at = 0; at < 20; at += 2) {
@@ -283,7 +283,7 @@ TEST_CASE("wait-k writes token i after (i + k) · ratio states") {
   const S2TConfig c = small();
   S2TTransformer model(Context::cpu(), c, RandomKey{15});
   const auto encoded = model.encoder().forward(random({1, 160, c.input_bins}, RandomKey{16}), {160}, {});
-  SimultaneousDecoder decoder(model, Context::cpu(), {.policy = StreamOptions::Policy::waitk, .wait_k = 2, .ratio = 4, .max_tokens = 8}, 64);
+  SimultaneousDecoder decoder(model, {.policy = StreamOptions::Policy::waitk, .wait_k = 2, .ratio = 4, .max_tokens = 8}, 64);
   for (int64_t at = 0; at < 20; at += 2)
     for (const Decision& d : decoder.push(encoded.states.value().slice(1, at, at + 2).compact()))
       if (d.write) CHECK(d.states_read >= (d.index + 2) * 4);
@@ -295,5 +295,5 @@ TEST_CASE("impossible sizes are refused by name") {
   c.heads = 3;
   CHECK_THROWS_WITH_AS(S2TTransformer(Context::cpu(), c, RandomKey{1}), "model: heads 3 must divide d_model 16", Error);
   S2TTransformer offline(Context::cpu(), small(), RandomKey{1});
-  CHECK_THROWS_AS(SimultaneousDecoder(offline, Context::cpu(), {}, 8), Error);
+  CHECK_THROWS_AS(SimultaneousDecoder(offline, {}, 8), Error);
 }
