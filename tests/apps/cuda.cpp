@@ -7,6 +7,7 @@
 
 #include "apps/trainer.h"
 #include "engine/core/device.h"
+#include "models/hub/model_directory.h"
 #include "tests/apps/poisoned.h"
 #include "tests/apps/program.h"
 #include "tests/apps/tiny.h"
@@ -68,7 +69,7 @@ void same_output(const Folder& f, const std::string& arguments, const std::strin
 }  // namespace
 
 TEST_CASE("cuda: whole models are compared with the CPU") {
-  if (no_gpu) MESSAGE("SKIPPED, no GPU can be used here: cuda: speech; cuda: text; cuda: wav2vec2; cuda: recorded cases; cuda: gradients; cuda: a step with NaN");
+  if (no_gpu) MESSAGE("SKIPPED, no GPU can be used here: cuda: speech; cuda: text; cuda: wav2vec2; cuda: recorded cases; cuda: weights stored as bf16; cuda: gradients; cuda: a step with NaN");
 }
 
 TEST_CASE("cuda: speech is trained, fine-tuned to EMMA, resumed, translated and streamed as on the CPU" * doctest::skip(no_gpu)) {
@@ -79,10 +80,10 @@ TEST_CASE("cuda: speech is trained, fine-tuned to EMMA, resumed, translated and 
   offline.set("schedule.kind", "constant");
   train_on_both(f, "offline", offline, 20);
   check_resumed(f, offline, 7, 20, f.path / "offline-cuda");
-  Config emma_config = tiny_speech::tiny(data, 5, "emma");
+  Config emma_config = tiny_speech::tiny(data, 20, "emma");
   emma_config.set("validation.threshold", "0.02");         // a policy that has learnt nothing would read to the end, which counts as collapsed
-  train_on_both(f, "emma", emma_config, 5, f.path / "offline-cuda");
-  train_on_both(f, "waitk", tiny_speech::tiny(data, 5, "waitk"), 5, f.path / "offline-cuda");
+  train_on_both(f, "emma", emma_config, 20, f.path / "offline-cuda");
+  train_on_both(f, "waitk", tiny_speech::tiny(data, 20, "waitk"), 20, f.path / "offline-cuda");
   const std::string emma = f / "emma-cuda", wave = " '" + (data / "test0.wav").string() + "'";
   same_output(f, "translate " + emma + " --max-tokens 6" + wave);
   same_output(f, "translate " + emma + " --stream --threshold 0.08 --max-tokens 6" + wave);
@@ -105,10 +106,10 @@ TEST_CASE("cuda: text is trained, resumed and translated with beams as on the CP
 TEST_CASE("cuda: wav2vec2 is pre-trained and learns letters as on the CPU" * doctest::skip(no_gpu)) {
   Folder f;
   tiny_waves::make_corpus(f.path / "data");
-  const Config pretraining = tiny_waves::tiny(f.path / "data", "pretrain", 5);
-  train_on_both(f, "pretraining", pretraining, 5);
-  check_resumed(f, pretraining, 2, 5, f.path / "pretraining-cuda");
-  train_on_both(f, "ctc", tiny_waves::tiny(f.path / "data", "ctc", 5), 5, f.path / "pretraining-cuda");
+  const Config pretraining = tiny_waves::tiny(f.path / "data", "pretrain", 20);
+  train_on_both(f, "pretraining", pretraining, 20);
+  check_resumed(f, pretraining, 7, 20, f.path / "pretraining-cuda");
+  train_on_both(f, "ctc", tiny_waves::tiny(f.path / "data", "ctc", 20), 20, f.path / "pretraining-cuda");
 }
 
 TEST_CASE("cuda: recorded cases of whole models agree" * doctest::skip(no_gpu)) {
@@ -122,6 +123,24 @@ TEST_CASE("cuda: recorded cases of whole models agree" * doctest::skip(no_gpu)) 
     ++cases;
   }
   CHECK(cases >= 8);
+}
+
+TEST_CASE("cuda: with its weights stored as bf16 a model translates as on the CPU" * doctest::skip(no_gpu)) {
+  std::vector<Generation> all;
+  for (Context* context : {&Context::cpu(), &Context::cuda()}) {
+    const auto model = load_text_model(golden("hf/mbart"), *context);
+    model->visit("", [](const std::string& name, Parameter& p) {
+      if (p.value.rank() == 2 && name.find("positions") == std::string::npos && name.find("logits_bias") == std::string::npos) p.value = p.value.to(DType::bf16);
+    });
+    std::vector<int64_t> ids;                                // more rows than few
+    for (int64_t i = 0; i < 3 * 7; ++i) ids.push_back(i % 7 == 6 ? 2 : 5 + i * 3 % 11);
+    for (const int64_t beams : {1, 5})
+      all.push_back(model->translate(Context::cpu().from(ids.data(), {3, 7}), {7, 7, 7}, {.num_beams = beams, .max_new_tokens = 8}));
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(all[i].sequences == all[i + 2].sequences);
+    for (size_t s = 0; s < all[i].scores.size(); ++s) CHECK(all[i].scores[s] == doctest::Approx(all[i + 2].scores[s]).epsilon(1e-5));
+  }
 }
 
 TEST_CASE("cuda: gradients against central differences" * doctest::skip(no_gpu)) {
