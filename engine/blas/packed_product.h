@@ -1,11 +1,10 @@
 // The matrix product on processors with AVX-512: blocks that fit the caches (Goto and van de Geijn, "Anatomy of high-performance matrix
 // multiplication", ACM TOMS 34, 2008), the innermost of them tile_product.
 //
-// A task is some rows by some columns of C, for all of k, so that no two threads write one number and a number is summed in the same order
-// whoever computes it and however C is cut. Within a task, k is cut into depths of at most 384:
+// C is cut into tasks (cut.h). Within a task, k is cut into depths of at most 400:
 //   - depth x columns of op(B) are copied into panels of four vectors, one row of a panel after the other: half of the second-level cache, read
-//     from there once for every 6 rows;
-//   - 6 rows of op(A) by depth stay in the first level while all panels pass. They are read where they lie; a transposed A is copied first,
+//     from there once for every 6 rows of A;
+//   - 12 rows of op(A) by depth stay in the first level while all panels pass. They are read where they lie; a transposed A is copied first,
 //     since its rows would come from as many pages as they have numbers.
 // Neighbouring rows of A (or of op(B)) may overlap: windows of a sequence are a matrix whose row step is less than its row.
 #pragma once
