@@ -26,7 +26,7 @@ struct Product {
   T* y;
   int64_t rows, in, out;
   Activation activation;
-  int64_t page_rows() const { return std::max<int64_t>(1, page / (in * int64_t(sizeof(W)))); }
+  int64_t page_rows() const { return std::max<int64_t>(1, page / std::max<int64_t>(1, in * int64_t(sizeof(W)))); }
 };
 
 // Weights come in vectors of 64 bytes: `pieces` vectors of T. Of bf16, which are upper halves of floats, one piece holds the even

@@ -27,7 +27,7 @@ double act(double x, Activation a) {
 }  // namespace
 
 TEST_CASE("linear: every number of rows, width and activation gives act(x Wᵀ + b), in f32, f64 and with weights stored as bf16") {
-  const Shape sizes[] = {{1, 1}, {7, 3}, {4, 16}, {5, 17}, {33, 64}, {130, 100}, {66, 1031}};   // [O, C]
+  const Shape sizes[] = {{1, 1}, {5, 0}, {7, 3}, {4, 16}, {5, 17}, {33, 64}, {130, 100}, {66, 1031}};   // [O, C]
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
     for (const Shape& size : sizes)
       for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 40})
