@@ -34,7 +34,7 @@ void DecodingOptions::refuse_speech_options(std::initializer_list<const char*> m
   refuse_given(*app, more, why);
 }
 
-void DecodingOptions::refuse_text_options() const { refuse_given(*app, {"--beam", "--length-penalty", "--generate"}, "is for text models; speech is decoded greedily"); }
+void DecodingOptions::refuse_text_options() const { refuse_given(*app, {"--beam", "--length-penalty", "--generate", "--dtype"}, "is for text models; speech is decoded greedily"); }
 
 namespace {
 
@@ -50,6 +50,7 @@ void add(Command app, DecodingOptions& o, const std::string& policies, Threshold
   app.add_option("--beam", o.beam, "text: hypotheses followed at once; 1: greedy").range(1, 100);
   app.add_option("--length-penalty", o.length_penalty, "text, with --beam: above 0 favours longer sentences");
   app.add_option("--generate", o.generate, "text: further settings of the search by their Hugging Face names, early_stopping=true,no_repeat_ngram_size=3").type_name("NAME=VALUE,…");
+  app.add_option("--dtype", o.dtype, "text: how matrices are stored; bf16 takes half the memory and time of fp32 to read, arithmetic stays fp32").show_default().one_of({"fp32", "bf16"});
 }
 
 }  // namespace

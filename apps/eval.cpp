@@ -78,7 +78,7 @@ int report_text(const EvalOptions& o, const GenerationConfig& decoding, const st
 
 int eval_text(const EvalOptions& o, const std::filesystem::path& path, Context& context) {
   o.decoding.refuse_speech_options();
-  const auto model = load_text_model(path, context);
+  const auto model = load_text_model(path, context, o.decoding.matrices());
   const TextDataset data = TextDataset::open(data_folder(o), o.split, open_tokenizer(path));
   const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
   const auto begin = std::chrono::steady_clock::now();
@@ -104,8 +104,8 @@ int eval(const EvalOptions& o) {
   const auto path = model_path(o.run, !o.last);
   const std::string type = model_type_of(path);
   if (is_text_model(type)) return eval_text(o, path, context);
-  if (type == SpeechEncoderDecoderConfig().model_type) return eval_sounds(o, path, context, *load_speech_translation(path, context));
-  if (type == "speech_to_text") return eval_sounds(o, path, context, *load_model(path, context));
+  if (type == SpeechEncoderDecoderConfig().model_type) return eval_sounds(o, path, context, *load_speech_translation(path, context, o.decoding.matrices()));
+  if (type == "speech_to_text") return eval_sounds(o, path, context, *load_model(path, context, o.decoding.matrices()));
   o.decoding.refuse_text_options();
   const auto model = load_model(path, context);
   const Vocabulary target = Vocabulary::load(path / "vocab.tgt.txt");

@@ -111,7 +111,7 @@ bool is_sentence(const std::string& argument) { return argument.find(' ') != std
 
 int translate_texts(const TranslateOptions& o, const std::filesystem::path& path, Context& context) {
   o.decoding.refuse_speech_options({"--stream", "--mono", "--trace"});
-  const auto model = load_text_model(path, context);
+  const auto model = load_text_model(path, context, o.decoding.matrices());
   const auto tokenizer = open_tokenizer(path);
   const GenerationConfig decoding = o.decoding.text_config(text_settings(path));
   for (const std::string& file : o.files) {
@@ -152,8 +152,8 @@ int translate(const TranslateOptions& o) {
   const std::string type = model_type_of(path);
   if (is_text_model(type)) return translate_texts(o, path, context);
   refuse_given(*o.decoding.app, {"--src"}, "is for text models; a sound's language is what the model was trained on");
-  if (type == "speech-encoder-decoder") return translate_files(o, path, context, *load_speech_translation(path, context));
-  if (type == "speech_to_text") return translate_files(o, path, context, *load_model(path, context));
+  if (type == "speech-encoder-decoder") return translate_files(o, path, context, *load_speech_translation(path, context, o.decoding.matrices()));
+  if (type == "speech_to_text") return translate_files(o, path, context, *load_model(path, context, o.decoding.matrices()));
   refuse_given(*o.decoding.app, {"--tgt"}, "is for models of several languages");
   o.decoding.refuse_text_options();
   const auto model = load_model(path, context);
@@ -178,6 +178,7 @@ void add_translate(Command program, Run& run) {
                               "alinea translate runs/text --beam 5 sentences.txt\n"
                               "echo 'A dog runs.' | alinea translate runs/text -\n"
                               "alinea translate facebook/mbart-large-50-many-to-many-mmt 'A dog runs.' --src en_XX --tgt de_DE\n"
+                              "alinea translate mbart-large 'A dog runs.' --src en_XX --tgt de_DE --dtype bf16\n"
                               "alinea translate wav2vec2-mbart speech.wav --beam 5");
   add_common(app, o->common, Common::device | Common::json);
   app.add_option("RUN", o->run, "run, model directory, or the name of a model in Hugging Face's cache").required();

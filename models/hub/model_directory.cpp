@@ -85,7 +85,8 @@ LoadRules seq2seq_rules(bool tied, bool shared) {
 }
 
 template <class Model>
-std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context, const auto& config, const LoadRules& rules) {
+std::unique_ptr<Model> load(const std::filesystem::path& directory, Context& context, const auto& config, LoadRules rules, DType matrices) {
+  if (matrices == DType::bf16) rules.bf16 = {"*_proj.weight", "*fc1.weight", "*fc2.weight", "*_dense.weight", "*shared.weight", "*embed_tokens.weight", "*lm_head.weight"};
   auto model = std::make_unique<Model>(context, config, RandomKey::deferred());
   load_weights(*model, Checkpoint::open(directory), rules);
   return model;
@@ -110,14 +111,14 @@ void save_model(const std::filesystem::path& directory, SpeechTranslation& model
 
 S2TConfig read_speech_model_config(const std::filesystem::path& directory) { return read_config<S2TConfig, Speech2TextConfig>(directory); }
 
-std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context) {
+std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context, DType matrices) {
   const S2TConfig config = read_speech_model_config(directory);
-  return load<S2TTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, false));
+  return load<S2TTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, false), matrices);
 }
 
-std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context) {
+std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context, DType matrices) {
   const TextConfig config = read_config<TextConfig, MBartConfig>(directory);
-  return load<TextTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, config.share_embeddings));
+  return load<TextTransformer>(directory, context, config, seq2seq_rules(config.tie_embeddings, config.share_embeddings), matrices);
 }
 
 SpeechEncoderDecoderConfig read_speech_translation_config(const std::filesystem::path& directory) {
@@ -132,15 +133,16 @@ SpeechEncoderDecoderConfig read_speech_translation_config(const std::filesystem:
   });
 }
 
-std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context) {
-  return load_speech_translation(directory, read_speech_translation_config(directory), context);
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context, DType matrices) {
+  return load_speech_translation(directory, read_speech_translation_config(directory), context, matrices);
 }
 
-std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, const SpeechEncoderDecoderConfig& config, Context& context) {
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, const SpeechEncoderDecoderConfig& config, Context& context,
+                                                           DType matrices) {
   LoadRules rules{.optional = {"*masked_spec_embed"}, .ignored = {"*embed_positions.weights", "*.version"}};
   if (!config.encoder.has_mask_vector()) rules.ignored.push_back("*masked_spec_embed");
   if (config.decoder.tie_word_embeddings) rules.aliases.push_back({"decoder.lm_head.weight", "decoder.model.decoder.embed_tokens.weight"});
-  return load<SpeechTranslation>(directory, context, config, rules);
+  return load<SpeechTranslation>(directory, context, config, rules, matrices);
 }
 
 std::unique_ptr<SpeechTranslation> join_speech_translation(const std::filesystem::path& encoder, const std::filesystem::path& decoder,

@@ -23,16 +23,18 @@ void save_model(const std::filesystem::path& directory, S2TTransformer& model);
 void save_model(const std::filesystem::path& directory, TextTransformer& model);
 void save_model(const std::filesystem::path& directory, SpeechTranslation& model);
 
-/// A speech model: alinea_s2t or speech_to_text. Another model_type is an error that names them.
-std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context);
+/// A speech model: alinea_s2t or speech_to_text. Another model_type is an error that names them. Of this and the two next: `matrices` is how the
+/// weights of products and the tables of words are stored, f32, or bf16 for decoding alone (no gradients; arithmetic is f32 all the same).
+std::unique_ptr<S2TTransformer> load_model(const std::filesystem::path& directory, Context& context, DType matrices = DType::f32);
 S2TConfig read_speech_model_config(const std::filesystem::path& directory);
 /// A text model: alinea_text or mbart.
-std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context);
+std::unique_ptr<TextTransformer> load_text_model(const std::filesystem::path& directory, Context& context, DType matrices = DType::f32);
 /// wav2vec2 with mBART's decoder: speech-encoder-decoder.
 SpeechEncoderDecoderConfig read_speech_translation_config(const std::filesystem::path& directory);
-std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context);
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, Context& context, DType matrices = DType::f32);
 /// The same weights in a model with other settings, its dropout say.
-std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, const SpeechEncoderDecoderConfig& config, Context& context);
+std::unique_ptr<SpeechTranslation> load_speech_translation(const std::filesystem::path& directory, const SpeechEncoderDecoderConfig& config, Context& context,
+                                                           DType matrices = DType::f32);
 /// A new model of a wav2vec2 and the decoder of an mBART (SpeechEncoderDecoderConfig::of_halves). What neither has (the layer between them, an
 /// adapter) is drawn by `key`.
 std::unique_ptr<SpeechTranslation> join_speech_translation(const std::filesystem::path& encoder, const std::filesystem::path& decoder,

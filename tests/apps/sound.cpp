@@ -113,6 +113,7 @@ TEST_CASE("sound: a wav2vec2 and an mBART's decoder are put together, learn, and
   CHECK(Json::parse(eval.out)[0]["loss"].get<double>() < 0.1);
   const auto rows = read_manifest(f / "data/train.tsv");
   CHECK(alinea_program(f, "translate '" + f / "run" + "' '" + f / "data/train2.wav" + "'").out == rows[2].tgt_text + "\n");
+  CHECK(alinea_program(f, "translate --dtype bf16 '" + f / "run" + "' '" + f / "data/train2.wav" + "'").out == rows[2].tgt_text + "\n");
   check_resume(f, joined, f / "encoder");
   CHECK(alinea_program(f, "train -q --init-from '" + model.string() + "' --data '" + f / "data" + "' --set steps=1 --set validation.every=0 --out '" + f / "further" + "'").code == 0);
 }

@@ -58,6 +58,11 @@ TEST_CASE("text: a model learns the little language; eval and translate agree wi
   const Result stdin_lines = alinea_program(f, "translate " + run + " -", "the blue cat sees a tree\n\nthe red dog sees a house\n");
   CHECK(stdin_lines.code == 0);
   CHECK(stdin_lines.out == "das Katze blau sieht ein Baum\n\ndas Hund rot sieht ein Haus\n");
+  CHECK(alinea_program(f, "translate --dtype bf16 " + run + " -", "the blue cat sees a tree\n\nthe red dog sees a house\n").out == stdin_lines.out);
+  const Result stored = alinea_program(f, "eval " + run + " --json --dtype bf16");
+  INFO(stored.err);
+  REQUIRE(stored.code == 0);
+  CHECK(Json::parse(stored.out)[0]["bleu"].get<double>() > 90);
   write_atomically(f.path / "lines.txt", "the blue cat sees a tree\nthe red dog sees a house");
   CHECK(alinea_program(f, "translate --beam 3 " + run + " " + (f.path / "lines.txt").string()).out ==
         "das Katze blau sieht ein Baum\ndas Hund rot sieht ein Haus\n");
@@ -112,6 +117,7 @@ TEST_CASE("text: options of speech, missing files and bad values have their exit
   }
   CHECK(alinea_program(f, "translate " + run + " absent.txt").code == 3);
   CHECK(alinea_program(f, "eval " + run + " --beam 0").code == 2);
+  CHECK(alinea_program(f, "eval " + run + " --dtype fp64").code == 2);
   CHECK(alinea_program(f, "data prepare text --source a.txt --out b").code == 2);
   const Result uneven = alinea_program(f,
                                 "data prepare text --source " + (f.path / "en.txt").string() + " --target " + (f.path / "stdin").string() +

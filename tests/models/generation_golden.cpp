@@ -53,21 +53,33 @@ TEST_CASE("Speech2Text generates what transformers generates") {
   check_plans(c, 4, [&](const GenerationConfig& config) { return model->translate(c.input("input_features"), lengths_of(c.input("attention_mask")), config); });
 }
 
-TEST_CASE("with its weights stored as bf16, mBART gives the logits of the widened weights and decodes as it does") {
-  const GoldenCase c("mbart");
-  const auto wide = load_text_model(c.directory(), Context::cpu()), stored = load_text_model(c.directory(), Context::cpu());
-  wide->visit("", [](const std::string&, Parameter& p) { p.value = p.value.to(DType::bf16).to(DType::f32); });
-  stored->visit("", [](const std::string& name, Parameter& p) {
-    const bool matrix = p.value.rank() == 2 && name.find("positions") == std::string::npos && name.find("logits_bias") == std::string::npos;
-    p.value = matrix ? p.value.to(DType::bf16) : p.value.to(DType::bf16).to(DType::f32);
+namespace {
+
+// `stored` has its matrices in bf16; `wide` has the same numbers in f32.
+template <class Model>
+void check_stored(const std::string& name, Model& wide, Model& stored, const Tensor& source, const std::vector<int32_t>& lengths) {
+  int64_t matrices = 0;
+  wide.visit("", [](const std::string&, Parameter& p) { if (p.value.rank() == 2) p.value = p.value.to(DType::bf16).to(DType::f32); });
+  stored.visit("", [&](const std::string& n, Parameter& p) {
+    matrices += p.value.dtype() == DType::bf16;
+    if (p.value.rank() == 2 && p.value.dtype() == DType::f32) p.value = p.value.to(DType::bf16).to(DType::f32);   // positions and the like
+    CHECK_MESSAGE((p.value.rank() == 2 || p.value.dtype() == DType::f32), n);
   });
-  const Tensor source = c.input("input_ids");
-  const auto lengths = lengths_of(c.input("attention_mask"));
+  CHECK(matrices >= 20);
   for (const int64_t beams : {1, 5}) {
-    GenerationConfig config = load_generation_config(c.directory());
+    GenerationConfig config = load_generation_config(GoldenCase(name).directory());
     config.num_beams = beams, config.max_length = 12;
-    const Generation a = wide->translate(source, lengths, config), b = stored->translate(source, lengths, config);
+    const Generation a = wide.translate(source, lengths, config), b = stored.translate(source, lengths, config);
     CHECK(a.sequences == b.sequences);
     for (size_t i = 0; i < a.scores.size(); ++i) CHECK(a.scores[i] == doctest::Approx(b.scores[i]).epsilon(1e-5));
   }
+}
+
+}  // namespace
+
+TEST_CASE("with matrices stored as bf16 a model decodes as with the same numbers in f32: mBART and Speech2Text") {
+  const GoldenCase text("mbart"), speech("s2t");
+  Context& cpu = Context::cpu();
+  check_stored("mbart", *load_text_model(text.directory(), cpu), *load_text_model(text.directory(), cpu, DType::bf16), text.input("input_ids"), lengths_of(text.input("attention_mask")));
+  check_stored("s2t", *load_model(speech.directory(), cpu), *load_model(speech.directory(), cpu, DType::bf16), speech.input("input_features"), lengths_of(speech.input("attention_mask")));
 }
