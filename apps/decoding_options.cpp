@@ -34,7 +34,10 @@ void DecodingOptions::refuse_speech_options(std::initializer_list<const char*> m
   refuse_given(*app, more, why);
 }
 
-void DecodingOptions::refuse_text_options() const { refuse_given(*app, {"--beam", "--length-penalty", "--generate", "--dtype"}, "is for text models; speech is decoded greedily"); }
+void DecodingOptions::refuse_text_options() const {
+  refuse_given(*app, {"--beam", "--length-penalty", "--generate"}, "is for text models; speech is decoded greedily");
+  refuse_given(*app, {"--dtype"}, "is for text models and those in Hugging Face's form; this program's speech models keep fp32");
+}
 
 namespace {
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/blas/tile.h"
 #include "engine/core/error.h"
 #include "engine/core/parallel.h"
 
@@ -19,11 +20,11 @@ using Dgemm = void (*)(int, int, int, int, int, int, double, const double*, int,
 std::string choose_core_type() {
   if (const char* chosen = std::getenv("OPENBLAS_CORETYPE")) return std::string("OPENBLAS_CORETYPE=") + chosen + " from the environment";
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+  if (wide_registers()) {
     setenv("OPENBLAS_CORETYPE", "SKYLAKEX", 1);
     return "SKYLAKEX chosen, the processor has AVX-512";
   }
+  __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     setenv("OPENBLAS_CORETYPE", "HASWELL", 1);
     return "HASWELL chosen, the processor has AVX2 and FMA";

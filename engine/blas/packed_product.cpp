@@ -16,7 +16,8 @@ constexpr int64_t copied_rows = 8 * strip;                   // of a transposed 
 template <class T>
 constexpr CutRules rules(bool transpose_a) {
   constexpr int64_t width = panel_width<T>;
-  return {strip, width, 2048, copied_rows, 8 * width, 1.0 / lanes<T>, transpose_a ? 3.0 : 1.0, 3};
+  return {.strip = strip, .panel = width, .most_rows = 2048, .least_rows = copied_rows, .most_columns = 8 * width,
+          .multiplication = 1.0 / lanes<T>, .near_a = transpose_a ? 3.0 : 1.0, .near_b = 3};
 }
 
 // What one thread works on: a part of C, op(A) and op(B) of the depth in hand.
@@ -52,9 +53,10 @@ class Worker {
 
   // Rows of a transposed A as strips [depth, 12].
   void copy_a(const T* a, int64_t rows) const {
+    constexpr int64_t ahead = 12;                            // rows of memory that are called for in time
     for (int64_t l = 0; l < depth_; ++l, a += g_.lda) {
       int64_t i = 0;
-      for (; i < rows; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(a + 12 * g_.lda + i);
+      for (; i < rows; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(a + ahead * g_.lda + i);
       i = 0;
       for (; i + strip <= rows; i += strip) std::memcpy(a_ + i * depth_ + l * strip, a + i, strip * sizeof(T));
       std::copy(a + i, a + rows, a_ + i * depth_ + l * strip);

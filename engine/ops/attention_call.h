@@ -1,8 +1,8 @@
 // What the attentions that work tile by tile share: the inputs and sizes of one call, scratch memory, and the threads that take the heads.
 #pragma once
+#include "engine/blas/tile.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/heads.h"
-#include "engine/blas/tile.h"
 
 namespace alinea {
 

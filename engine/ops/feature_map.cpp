@@ -5,9 +5,9 @@
 #include <numbers>
 #include <numeric>
 
+#include "engine/blas/tile.h"
 #include "engine/core/random.h"
 #include "engine/ops/softmax_tile.h"
-#include "engine/blas/tile.h"
 
 namespace alinea {
 

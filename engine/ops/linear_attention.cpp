@@ -3,12 +3,12 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/blas/tile.h"
 #include "engine/core/device.h"
 #include "engine/ops/attention_call.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_attention.h"
 #include "engine/ops/softmax_tile.h"
-#include "engine/blas/tile.h"
 
 namespace alinea {
 

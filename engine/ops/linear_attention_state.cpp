@@ -1,11 +1,11 @@
 // Linear attention, one step at a time: the sums over everything seen so far.
+#include "engine/blas/tile.h"
 #include "engine/core/device.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/heads.h"
 #include "engine/ops/linear_attention.h"
 #include "engine/ops/softmax_attention.h"
-#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/core/parallel.h"
 #include "engine/blas/tile.h"
+#include "engine/core/parallel.h"
 
 namespace alinea {
 

@@ -2,11 +2,11 @@
 
 #include <limits>
 
+#include "engine/blas/tile.h"
 #include "engine/core/device.h"
 #include "engine/ops/attention_call.h"
 #include "engine/ops/cuda_attention_kernels.h"
 #include "engine/ops/softmax_tile.h"
-#include "engine/blas/tile.h"
 
 namespace alinea {
 

@@ -1,12 +1,12 @@
 // What the two passes of structured attention share, per number type: the call, packed keys and values, the pieces of a tile.
 #pragma once
+#include "engine/blas/tile.h"
 #include "engine/core/parallel.h"
 #include "engine/ops/heads.h"
 #include "engine/ops/softmax_tile.h"
 #include "engine/ops/structured_core.h"
 #include "engine/ops/structured_tile.h"
 #include "engine/ops/structured_walk.h"
-#include "engine/blas/tile.h"
 
 namespace alinea::structured {
 

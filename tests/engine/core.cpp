@@ -6,18 +6,11 @@
 #include "engine/core/random.h"
 #include "engine/core/tensor.h"
 #include "engine/core/vec.h"
+#include "tests/engine/normal_numbers.h"
 
 using namespace alinea;
 
 namespace {
-
-template <class T>
-std::vector<T> normal(int64_t n, uint64_t seed) {
-  Draw draw(RandomKey{seed});
-  std::vector<T> v(static_cast<size_t>(n));
-  for (T& x : v) x = T(draw.normal());
-  return v;
-}
 
 Tensor counting(const Shape& shape) {
   std::vector<float> v(size_t(shape.count()));

@@ -8,18 +8,11 @@
 #include "engine/blas/tile.h"
 #include "engine/core/parallel.h"
 #include "engine/core/random.h"
+#include "tests/engine/normal_numbers.h"
 
 using namespace alinea;
 
 namespace {
-
-template <class T>
-std::vector<T> normal(int64_t n, uint64_t seed) {
-  Draw draw(RandomKey{seed});
-  std::vector<T> v(static_cast<size_t>(n));
-  for (T& x : v) x = T(draw.normal());
-  return v;
-}
 
 template <class T>
 double worst_difference(const std::vector<T>& a, const std::vector<T>& b) {
